@@ -1,0 +1,126 @@
+"""A model file: everything that is needed to use a network, in one container.
+
+Its tensors are the weights, by their names in the network, and `vocabulary`, the vocabulary's own bytes.  Its facts are
+the configuration, where the model comes from, and how it did on its validation text.  Nothing in it differs from run to
+run of one command: no time, no host, no path but those that were typed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnntool.checkpoint.container import Facts, read_container, write_container
+from rnntool.config.network import NetworkConfig
+from rnntool.errors import ModelError, RnntoolError
+from rnntool.models.network import Network, build_network
+from rnntool.text.vocabulary import Vocabulary
+
+VOCABULARY = "vocabulary"
+WEIGHTS = "weights."
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network, its vocabulary, and what is known of it.
+
+    Args:
+        network: with its weights.
+        config: what the network is.
+        vocabulary: what its ids are.
+        provenance: settings, versions and hashes of the data it was trained on.
+        metrics: step, epoch, and the validation's figures with their signature.
+        name: where it was read from, for messages.
+    """
+
+    network: Network
+    config: NetworkConfig
+    vocabulary: Vocabulary
+    provenance: Facts = field(default_factory=dict)
+    metrics: Facts = field(default_factory=dict)
+    name: str = ""
+
+
+def save_model(path: str, model: Model) -> None:
+    """Write a model file.
+
+    Raises:
+        OutputError: the disk does not take it.
+        ModelError: a weight is not a finite number; nothing is written.
+    """
+    weights = {name: tensor for name, tensor in model.network.named_parameters()}
+    check_finite(path, weights)
+    facts = {
+        "config": asdict(model.config),
+        "vocabulary": model.vocabulary.digest,
+        "provenance": model.provenance,
+        "metrics": model.metrics,
+    }
+    tensors = {WEIGHTS + name: tensor for name, tensor in weights.items()}
+    tensors[VOCABULARY] = torch.from_numpy(np.frombuffer(model.vocabulary.to_bytes(), dtype=np.uint8).copy())
+    write_container(path, "model", facts, tensors)
+
+
+def load_model(path: str, device: torch.device | None = None) -> Model:
+    """Read a model file.
+
+    The network is first built without memory and its shapes compared with the file's, so that no configuration, however
+    it came about, can ask for more than the file holds.
+
+    Raises:
+        InputError: the file cannot be read.
+        ModelError: it is not a model, damaged, or its parts do not fit each other.
+    """
+    facts, tensors = read_container(path, "model")
+    try:
+        config = NetworkConfig(**_known(facts["config"], NetworkConfig))
+        config.check()
+        vocabulary = Vocabulary.from_bytes(tensors.pop(VOCABULARY).numpy().tobytes(), path)
+        with torch.device("meta"):
+            network = build_network(config, len(vocabulary))
+    except RnntoolError as error:
+        raise ModelError(path, f"damaged: {error}") from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(path, "damaged: its configuration does not describe a network") from error
+    fill(network, {name.removeprefix(WEIGHTS): tensor for name, tensor in tensors.items()}, path)
+    network.to(device)
+    return Model(network, config, vocabulary, facts.get("provenance", {}), facts.get("metrics", {}), path)
+
+
+def fill(network: Network, weights: dict[str, Tensor], path: str) -> None:
+    """Give a network that was built without memory the weights of a file.
+
+    Raises:
+        ModelError: a name or shape differs.
+    """
+    wanted = dict(network.named_parameters())
+    if wanted.keys() != weights.keys():
+        odd = sorted(wanted.keys() ^ weights.keys())[0]
+        raise ModelError(path, f"damaged: '{odd}' is {'missing' if odd in wanted else 'one weight too many'}")
+    for name, parameter in wanted.items():
+        if parameter.shape != weights[name].shape or weights[name].dtype != torch.float32:
+            have, want = tuple(weights[name].shape), tuple(parameter.shape)
+            raise ModelError(path, f"damaged: '{name}' is {have} of {weights[name].dtype}, the network has {want}")
+    network.load_state_dict(weights, strict=False, assign=True)
+    if network.tied:
+        network.output.weight = network.embedding
+
+
+def check_finite(path: str, weights: dict[str, Tensor]) -> None:
+    """Raise ModelError if a weight is infinite or not a number."""
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise ModelError(path, f"not written: '{name}' holds a value that is not a finite number")
+
+
+def _known(values: Any, config: type) -> dict[str, Any]:
+    """The values, if every one is a field of `config` and of that field's type."""
+    kinds = {f.name: {"str": str, "int": int, "bool": bool, "float": float}[str(f.type)] for f in fields(config)}
+    for name, value in values.items():
+        if type(value) is not kinds[name]:
+            raise TypeError(name)
+    return dict(values)

@@ -1,0 +1,44 @@
+"""Settings as TOML: flat, keys as the command line spells them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from rnntool.errors import InputError
+from rnntool.text.files import write_whole
+
+Settings = dict[str, Any]
+
+
+def write_settings(path: str, settings: Mapping[str, Any], comment: str) -> None:
+    """Write settings, whole; None is left out, sequences become arrays."""
+    lines = [f"# {comment}"] + [f"{key} = {_toml(value)}" for key, value in settings.items() if value is not None]
+    write_whole(path, ("\n".join(lines) + "\n").encode())
+
+
+def read_settings(path: str) -> Settings:
+    """Read settings.
+
+    Raises:
+        InputError: the file cannot be read or is not TOML.
+    """
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(path, f"not TOML: {error}") from None
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(each) for each in value) + "]"
+    return repr(value)

@@ -1,0 +1,108 @@
+"""The processor or GPU a command computes on, readied before torch is imported.
+
+How many threads OpenMP starts, and whether they spin while they wait, is read once, when torch is loaded.  Threads that
+spin on a processor shared with others make small matrix products up to twenty times slower, so they are told to sleep,
+and their number follows what this process may use, not what the machine has.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnntool.cli import report
+from rnntool.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def prepare(threads: int | None, device: str) -> torch.device:
+    """Import torch with the right number of threads and find the device.
+
+    Args:
+        threads: how many to compute with; None for OMP_NUM_THREADS, else as many as `allotted_threads` finds.
+        device: `auto` (the first CUDA device, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        DeviceError: the device is not there; says which are.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if threads is None:
+        asked = os.environ.get("OMP_NUM_THREADS", "")
+        threads = int(asked) if asked.isdecimal() and int(asked) > 0 else allotted_threads()
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+
+    import torch
+
+    torch.set_num_threads(threads)
+    present = _devices_present()
+    if device == "auto":
+        device = present[1] if len(present) > 1 and present[1].startswith("cuda") else "cpu"
+    elif device == "cuda":
+        device = "cuda:0"
+    if device not in present:
+        raise DeviceError("--device", f"no {device} here; present: {', '.join(present)}", "--device auto")
+    report.detail(f"device {device} threads {threads}")
+    return torch.device(device)
+
+
+def _devices_present() -> list[str]:
+    """The devices torch can use now, the CPU first."""
+    import torch
+
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def allotted_threads() -> int:
+    """How many processors this process may use, by its affinity, its job's share and its control group's quota."""
+    # macOS has no affinity.
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if share.isdecimal():
+        processors = min(processors, int(share))
+    return max(1, math.floor(min(processors, _quota())))
+
+
+def _quota() -> float:
+    """The smallest processor quota of this process's control groups, in processors; infinite if there is none."""
+    root = Path("/sys/fs/cgroup")
+    quotas = [math.inf]
+    for group in _control_groups(root):
+        quotas.append(_ratio(_words(group / "cpu.max")))
+    v1 = root / "cpu"
+    quotas.append(_ratio(_words(v1 / "cpu.cfs_quota_us") + _words(v1 / "cpu.cfs_period_us")))
+    return min(quotas)
+
+
+def _control_groups(root: Path) -> list[Path]:
+    """The group of this process and those above it (cgroup v2: the line `0::/path`), or only the root."""
+    for line in _lines(Path("/proc/self/cgroup")):
+        number, _, path = line.split(":", 2)
+        if number == "0":
+            group = root / path.lstrip("/")
+            return [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
+    return [root]
+
+
+def _ratio(quota_and_period: list[str]) -> float:
+    """Quota over period, both in microseconds; infinite for `max`, -1 and anything unreadable."""
+    match quota_and_period:
+        case [quota, period] if quota.isdecimal() and period.isdecimal() and int(period) > 0:
+            return int(quota) / int(period)
+        case _:
+            return math.inf
+
+
+def _words(path: Path) -> list[str]:
+    return " ".join(_lines(path)).split()
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

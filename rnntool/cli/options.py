@@ -1,0 +1,358 @@
+"""The options that mean the same in every command, and the command that parses them and prints help.
+
+A command is written as
+
+    @options.command("ppl")
+    @options.model(required=True)
+    @options.option("--per-line", is_flag=True, help="One record per sentence.")
+    @options.quiet
+    @options.text
+    def command(model: tuple[Model, ...], per_line: bool, text: tuple[str, ...]) -> None:
+
+and its docstring is its help: one sentence, what is read and written, what memory and time grow with, and examples.  A
+paragraph with an indented line is printed as it stands.  Parsing checks values and opens nothing, `--config` excepted.
+Short letters are for daily use and mean one thing in all commands.  Names are never abbreviated.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+from click.core import ParameterSource
+
+from rnntool.cli import report
+from rnntool.errors import InputError, OptionError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+type_of_file = click.Path(allow_dash=True)
+"""A file or directory that need not exist yet; `-` is a standard stream; completed as a file name."""
+
+Decorated = Callable[..., Any]
+Decorator = Callable[[Decorated], Decorated]
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+class Option(click.Option):
+    """An option that belongs to a section of the help.
+
+    Args:
+        section: the heading it stands under.
+    """
+
+    def __init__(self, *args: Any, section: str = "Options", **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.section = section
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The two columns of the help; long names stand under long names, ranges name the metavar."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        spelled, text = record
+        if spelled.startswith("--"):
+            spelled = f"    {spelled}"
+        if isinstance(self.type, click.IntRange | click.FloatRange):
+            text = re.sub(r"(?<=[\[; <=])x(?=[<>=])", self.metavar or "x", text)
+        return spelled, text
+
+
+class Readable(click.Command):
+    """A command whose help is laid out for reading."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """`-h`, `--help`, described as the other options are."""
+        help_option = super().get_help_option(ctx)
+        if help_option is not None:
+            help_option.help = "Print this help."
+        return help_option
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The docstring: paragraphs filled, except those with an indented line."""
+        for paragraph in inspect.cleandoc(self.help or "").split("\n\n"):
+            formatter.write_paragraph()
+            with formatter.indentation():
+                if "\n  " in paragraph:
+                    indent = " " * formatter.current_indent
+                    formatter.write("".join(f"{indent}{line}\n" for line in paragraph.split("\n")))
+                else:
+                    formatter.write_text(paragraph.replace("\n", " "))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options under their sections, in the order written."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = None if isinstance(parameter, click.Argument) else parameter.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+class Command(Readable):
+    """One command of the toolkit."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the body, after saying what a user at a terminal would wonder about."""
+        for parameter in self.params:
+            source = ctx.get_parameter_source(parameter.name or "")
+            if source in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
+                origin = parameter.envvar if source is ParameterSource.ENVIRONMENT else ctx.meta.get(_CONFIG)
+                report.detail(f"{parameter.opts[-1]} {ctx.params.get(parameter.name or '')} (from {origin})")
+        if "-" in ctx.params.get("text", ()) and sys.stdin.isatty():
+            report.say("reading from the terminal; end with Ctrl-D")
+        return super().invoke(ctx)
+
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
+"""How click treats every command."""
+
+
+def command(name: str) -> Callable[[Decorated], Command]:
+    """Make a function the command `rnntool NAME`; its docstring is the help, its integer result, if any, the status."""
+    return click.command(name, cls=Command, context_settings=SETTINGS)
+
+
+def option(*names: str, section: str = "Options", **attributes: Any) -> Decorator:
+    """An option of one command: click's, under a section of the help.
+
+    Every option has `help` and, unless it is a flag, a `metavar` that says what it takes.
+    """
+    return click.option(*names, cls=Option, section=section, **attributes)
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+class Model(NamedTuple):
+    """One `-m MODEL[:WEIGHT]`."""
+
+    path: str
+    """A run directory, a model file, or an ARPA file."""
+
+    weight: float | None
+    """Its weight in a mixture; None if not given."""
+
+
+class _ModelType(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    name = "model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Model:
+        if isinstance(value, Model):
+            return value
+        path, colon, number = str(value).rpartition(":")
+        if not colon or os.path.exists(value):  # an existing file whose name has a colon wins
+            return Model(str(value), None)
+        try:
+            weight = float(number)
+        except ValueError:
+            return Model(str(value), None)
+        if not (weight > 0 and math.isfinite(weight)):
+            self.fail(f"weight {number} of {path} is not a positive number", param, ctx)
+        return Model(path, weight)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+def shares(models: Sequence[Model]) -> tuple[float, ...]:
+    """The weights of a mixture, which sum to one.
+
+    Weights that are all given are scaled to sum to one.  Models without a weight share equally what the others leave.
+
+    Raises:
+        OptionError: the weights given leave nothing for a model without one.
+    """
+    given = [model.weight for model in models if model.weight is not None]
+    if len(given) == len(models):
+        return tuple(weight / sum(given) for weight in given)
+    rest = (1 - sum(given)) / (len(models) - len(given))
+    if rest <= 0:
+        lacking = next(model.path for model in models if model.weight is None)
+        raise OptionError("--model", f"weights sum to {sum(given):g} and leave nothing for {lacking}")
+    return tuple(rest if model.weight is None else model.weight for model in models)
+
+
+class _DeviceType(click.ParamType):  # type: ignore[type-arg]
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", value):
+            self.fail(f"{value!r} is not auto, cpu, cuda, cuda:N or mps", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        names = ("auto", "cpu", "cuda", "mps")
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+# --- the shared options ----------------------------------------------------------------------------------------------
+
+
+def model(
+    *, many: bool = True, required: bool = True, help: str = "Model to use; may be repeated to mix."
+) -> Decorator:
+    """-m/--model MODEL[:WEIGHT]: a tuple of Model if many, else the path as a string."""
+    if many:
+        return option(
+            "-m", "--model", type=_ModelType(), metavar="MODEL[:WEIGHT]", multiple=True, required=required, help=help
+        )
+    return option("-m", "--model", type=type_of_file, metavar="MODEL", required=required, help=help)
+
+
+def vocabulary(*, required: bool = True, help: str = "Vocabulary, as written by rnntool vocab.") -> Decorator:
+    """-V/--vocab FILE: a path."""
+    return option("-V", "--vocab", type=type_of_file, metavar="FILE", required=required, help=help)
+
+
+def output(
+    *, required: bool = False, metavar: str = "FILE", help: str = "Write to FILE, whole or not at all."
+) -> Decorator:
+    """-o/--output FILE: a path; `-`, the standard output, unless required."""
+    default = None if required else "-"
+    names = ("-o", "--output")
+    return option(
+        *names,
+        type=type_of_file,
+        metavar=metavar,
+        required=required,
+        default=default,
+        show_default=False,
+        help=help,
+    )
+
+
+def batch_size(default: int, *, help: str = "Lines computed together; changes speed and memory only.") -> Decorator:
+    """-b/--batch-size N: at least 1."""
+    return option("-b", "--batch-size", type=click.IntRange(1), metavar="N", default=default, help=help)
+
+
+def seed(default: int | None, *, help: str = "Seed of all random numbers.") -> Decorator:
+    """-s/--seed N: 0 to 2**63 - 1."""
+    return option("-s", "--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", default=default, help=help)
+
+
+device = option(
+    "-d",
+    "--device",
+    type=_DeviceType(),
+    metavar="DEVICE",
+    default="auto",
+    envvar="RNNTOOL_DEVICE",
+    help="Compute on auto, cpu, cuda, cuda:N or mps.",
+)
+"""-d/--device DEVICE: a name for `compute.prepare`; RNNTOOL_DEVICE is its default."""
+
+threads = option(
+    "-j",
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    envvar="RNNTOOL_THREADS",
+    help="Threads on the processor; default: all that this job may use.",
+)
+"""-j/--threads N: for `compute.prepare`; None for all that the job may use; RNNTOOL_THREADS is its default."""
+
+json = option("--json", is_flag=True, help="Write JSON, one object per line.")
+"""--json: a flag."""
+
+
+def _set_manner(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    if not ctx.resilient_parsing:
+        setattr(report.manner, param.name or "", value)
+    return value
+
+
+quiet = option("-q", "--quiet", is_flag=True, expose_value=False, callback=_set_manner, help="Say nothing but errors.")
+"""-q/--quiet: handled by `report`; not an argument of the command."""
+
+verbose = option(
+    "-v", "--verbose", is_flag=True, expose_value=False, callback=_set_manner, help="Say what is done and why."
+)
+"""-v/--verbose: handled by `report`; not an argument of the command."""
+
+color = option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    metavar="WHEN",
+    default="auto",
+    expose_value=False,
+    callback=_set_manner,
+    help="Colour messages auto, always or never.",
+)
+"""--color WHEN: handled by `report`; not an argument of the command."""
+
+
+def _one_dash(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    if value.count("-") > 1:
+        raise click.BadParameter("the standard input can be read only once", ctx, param)
+    return value or ("-",)
+
+
+text = click.argument("text", nargs=-1, type=type_of_file, metavar="[TEXT]...", callback=_one_dash)
+"""TEXT operands: a tuple of paths, `("-",)` if none is given; at most one is `-`."""
+
+
+# --- configuration files ---------------------------------------------------------------------------------------------
+
+_CONFIG = "rnntool.config"
+
+
+def _read_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Make the keys of a TOML file the defaults of this command's options."""
+    if value is None or ctx.resilient_parsing:
+        return
+    import tomllib
+    from difflib import get_close_matches
+
+    try:
+        with open(value, "rb") as file:
+            settings = tomllib.load(file)
+    except OSError as error:
+        raise InputError(value, error.strerror or str(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(value, f"not TOML: {error}") from None
+    names = {
+        name.removeprefix("--"): other
+        for other in ctx.command.params
+        if isinstance(other, click.Option) and other is not param
+        for name in other.opts
+        if name.startswith("--")
+    }
+    names |= {other.name or "": other for other in ctx.command.params if isinstance(other, click.Argument)}
+    defaults: dict[str, Any] = {}
+    for key, setting in settings.items():
+        if key not in names:
+            near = get_close_matches(key, names, 1)
+            hint = f"the key {near[0]}" if near else f"rnntool {ctx.info_name} --help, whose long options are the keys"
+            raise InputError(value, f"unknown key {key!r}", hint)
+        defaults[names[key].name or ""] = setting
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+    ctx.meta[_CONFIG] = value
+
+
+config = option(
+    "--config",
+    type=type_of_file,
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help="Take defaults from FILE (TOML); its keys are the long options.",
+)
+"""--config FILE: its values stand behind the command line and the environment; not an argument of the command."""

@@ -1,0 +1,213 @@
+"""`rnntool train`: from text to a run directory."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING, fields
+from typing import Any
+
+import click
+
+from rnntool.cli import compute, options
+from rnntool.config.network import CONTEXTS, OUTPUTS, NetworkConfig
+from rnntool.config.presets import PRESETS
+from rnntool.config.training import AVERAGES, OPTIMIZERS, SCHEDULES, TrainingConfig
+from rnntool.errors import OptionError
+
+_DEFAULTS = {f.name: f.default for config in (NetworkConfig, TrainingConfig) for f in fields(config)}
+DEFAULT_ARCH = "lstm:200"
+_INERT = ("out", "force", "device", "threads", "max_time", "save_every", "dry_run", "explain", "watch", "preset")
+"""Parameters that change how a run is carried out, but nothing that it computes."""
+
+
+def _setting(*names: str, section: str, **attributes: Any) -> options.Decorator:
+    """An option for one field of the configuration, whose default stands there; None means not given."""
+    field = names[-1].split("/")[0].removeprefix("--").replace("-", "_")
+    default = _DEFAULTS[field]
+    shown = attributes.pop("shown", None)
+    if shown is None and default not in (None, MISSING, "", 0, 0.0, False):
+        shown = f"{default:g}" if isinstance(default, float) else str(default)
+    if "type" not in attributes and attributes.get("metavar"):
+        attributes["type"] = click.IntRange(0) if isinstance(default, int) else click.FloatRange(0)
+    return options.option(*names, section=section, default=None, show_default=shown or False, **attributes)
+
+
+def _switch(name: str, *, section: str, help: str) -> options.Decorator:
+    return _setting(name, section=section, help=help, is_flag=True)
+
+
+MODEL, NOISE, UPDATE, RATE, END, RUN = (
+    "Model",
+    "Noise and penalties",
+    "Update",
+    "Learning rate and averaging",
+    "Validation and end",
+    "Run",
+)
+
+class _Duration(click.ParamType):  # type: ignore[type-arg]
+    """A time such as 90s, 40m or 1.5h, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a time such as 90s, 40m or 1.5h", param, ctx)
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+@options.command("train")
+@options.vocabulary(required=False)
+@options.option("--valid", type=options.type_of_file, metavar="FILE", multiple=True, help="Validate on FILE; may be repeated.")
+@options.option(
+    "-o", "--out", type=options.type_of_file, metavar="DIR", required=True, help="Run directory, made or taken up again."
+)
+@options.option("--preset", type=click.Choice(list(PRESETS)), metavar="NAME", help="Begin from a named set of options.")
+@options.option("--init", type=options.type_of_file, metavar="MODEL", help="Start from a model's weights.")
+@_setting("--arch", help="Recurrent layers, as NAME:[LAYERSx]UNITS; rnntool-arch(5).", section=MODEL, metavar="ARCH", type=str, shown="lstm:200")
+@_setting("--embed-size", help="Width of the embeddings; default: that of the layers.", section=MODEL, metavar="N")
+@_setting("--output", help="Output layer: full.", section=MODEL, metavar="LAYER", type=click.Choice(OUTPUTS))
+@_switch("--tied", help="Use the embedding as the output layer's weight, too.", section=MODEL)
+@_switch("--residual", help="Add each layer's input to its output.", section=MODEL)
+@_switch("--layer-norm", help="Normalise each layer's output.", section=MODEL)
+@_setting("--context", help="At a line end, carry or reset the hidden state.", section=MODEL, metavar="HOW", type=click.Choice(CONTEXTS))
+@_setting("--dropout", help="Rate of dropout on the layers' inputs and the last output.", section=NOISE, metavar="RATE")
+@_setting("--dropout-embed", help="Rate for whole words.", section=NOISE, metavar="RATE")
+@_setting("--dropout-input", help="Rate for the embeddings.", section=NOISE, metavar="RATE", type=click.FloatRange(0))
+@_setting("--dropout-layer", help="Rate for what passes between layers.", section=NOISE, metavar="RATE", type=click.FloatRange(0))
+@_setting("--dropout-output", help="Rate for what enters the output layer.", section=NOISE, metavar="RATE", type=click.FloatRange(0))
+@_setting("--dropout-recurrent", help="Rate for units read by recurrent products.", section=NOISE, metavar="RATE")
+@_setting("--dropout-weight", help="Rate for single recurrent weights.", section=NOISE, metavar="RATE")
+@_switch("--locked", help="Hold the masks of dropout over a window's tokens.", section=NOISE)
+@_setting("--label-smoothing", help="Share of the target spread over all words.", section=NOISE, metavar="RATE")
+@_setting("--ar", help="Penalty on the size of the last layer's output.", section=NOISE, metavar="X")
+@_setting("--tar", help="Penalty on its change from token to token.", section=NOISE, metavar="X")
+@_setting("-b", "--batch-size", help="Streams, or lines, side by side.", section=UPDATE, metavar="N", type=click.IntRange(1))
+@_setting("--bptt", help="Tokens that gradients reach back.", section=UPDATE, metavar="N", type=click.IntRange(1))
+@_setting("--bptt-every", help="Update every N tokens; default: every window.", section=UPDATE, metavar="N")
+@_switch("--bptt-random", help="Draw the lengths of windows around --bptt.", section=UPDATE)
+@_setting("--accumulate", help="Windows in one update.", section=UPDATE, metavar="N", type=click.IntRange(1))
+@_setting("--shuffle/--no-shuffle", help="Draw lines in a new order every epoch; default: if the context is reset.", section=UPDATE)
+@_setting("--optimizer", help="sgd, adagrad, rmsprop, adam or adamw.", section=UPDATE, metavar="NAME", type=click.Choice(OPTIMIZERS))
+@_setting("--momentum", help="Momentum of sgd and rmsprop.", section=UPDATE, metavar="X")
+@_switch("--nesterov", help="Let the momentum of sgd look ahead.", section=UPDATE)
+@_setting("--beta1", help="Decay of adam's mean gradient.", section=UPDATE, metavar="X")
+@_setting("--beta2", help="Decay of adam's and rmsprop's mean square.", section=UPDATE, metavar="X")
+@_setting("--weight-decay", help="Pull of weights towards zero.", section=UPDATE, metavar="X")
+@_setting("--clip", help="Longest gradient; 0 for no limit.", section=UPDATE, metavar="NORM")
+@_setting("--clip-value", help="Largest element of a gradient.", section=UPDATE, metavar="X")
+@_setting("--clip-step", help="Longest gradient of one step's state (slow).", section=UPDATE, metavar="NORM")
+@_setting("--lr", help="Learning rate; default: by optimizer.", section=RATE, metavar="X", type=click.FloatRange(0, min_open=True))
+@_setting("--schedule", help="constant, newbob, plateau, linear or cosine.", section=RATE, metavar="NAME", type=click.Choice(SCHEDULES))
+@_setting("--warmup", help="Updates over which the rate rises.", section=RATE, metavar="N")
+@_setting("--lr-factor", help="What newbob and plateau multiply the rate by.", section=RATE, metavar="X")
+@_setting("--min-improvement", help="Ratio of entropies that newbob and plateau ask for.", section=RATE, metavar="X")
+@_setting("--average", help="Average weights over updates: none, ema or asgd.", section=RATE, metavar="NAME", type=click.Choice(AVERAGES))
+@_setting("--average-decay", help="Share that an update leaves of ema's average.", section=RATE, metavar="X")
+@_setting("--average-patience", help="Poor validations that start asgd's average.", section=RATE, metavar="N")
+@_setting("--max-epochs", help="Passes over the text.", section=END, metavar="N", type=click.IntRange(1))
+@_setting("--validations", help="Validations an epoch.", section=END, metavar="N", type=click.IntRange(1))
+@_setting("--patience", help="Stop after N epochs without a better validation.", section=END, metavar="N")
+@_setting("--target-ppl", help="Stop at a validation perplexity of X.", section=END, metavar="X")
+@_setting("--hold-out", help="Validate on the last share of each TEXT.", section=END, metavar="RATE")
+@_setting("-s", "--seed", help="Seed of all random numbers.", section=RUN, metavar="N", type=click.IntRange(0, 2**63 - 1))
+@options.option(
+    "--backend",
+    section=RUN,
+    type=click.Choice(["auto", "reference", "vendor"]),
+    metavar="NAME",
+    default="auto",
+    help="How cells are driven: auto, reference or vendor.",
+)
+@options.option(
+    "--precision",
+    section=RUN,
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    metavar="NAME",
+    default="auto",
+    help="Of the output layer's products: auto, fp32 or bf16.",
+)
+@options.option("--max-time", section=RUN, type=_Duration(), metavar="TIME", help="Stop with status 75 after TIME (90s, 40m, 2h).")
+@options.option("--save-every", section=RUN, type=_Duration(), metavar="TIME", default="10m", help="Save between validations, too.")
+@options.option("--watch", section=RUN, is_flag=True, help="Measure the gradient by lag at validations.")
+@options.option("--explain", section=RUN, is_flag=True, help="Say how the network is computed.")
+@options.option("--dry-run", section=RUN, is_flag=True, help="Say what would be trained, and stop.")
+@options.option("--force", section=RUN, is_flag=True, help="Begin again in place of another run.")
+@options.device
+@options.threads
+@options.config
+@options.quiet
+@options.verbose
+@options.color
+@options.text
+def command(**given: Any) -> None:
+    """Train a recurrent language model on TEXT, one sentence per line.
+
+    Writes a run directory: best.rnn and last.rnn, models; metrics.jsonl, the course of the run; config.toml, all settings;
+    and states from which the same command goes on after any interruption.  TEXT may be FILE@WEIGHT:FRACTION: each token
+    counts WEIGHT times, each epoch draws FRACTION of the lines.  Memory grows with the network and the window, not with
+    TEXT, which is kept on disk as ids.
+
+    
+    Examples:
+      rnntool train -V words.tsv --valid valid.txt -o run train.txt
+      rnntool train -V words.tsv --hold-out 0.1 --arch scrn:100+40 -o run news.txt.gz
+    """
+    settings, network, training = _resolve(given)
+    if not given["valid"] and not training.hold_out:
+        raise OptionError("--valid", "a validation text is needed", "--hold-out 0.05, to take it from the end of TEXT")
+    if given["vocab"] is None and given["init"] is None:
+        raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
+    device = compute.prepare(given["threads"], given["device"])
+    from rnntool.cli import training as carry_out
+    from rnntool.train.job import Job
+
+    job = Job(
+        directory=given["out"],
+        texts=given["text"],
+        valid=given["valid"],
+        vocabulary=given["vocab"],
+        init=given["init"],
+        network=network,
+        training=training,
+        settings=settings,
+        backend=given["backend"],
+        precision=given["precision"],
+    )
+    manner = carry_out.Manner(
+        device=device,
+        max_time=given["max_time"],
+        save_every=given["save_every"],
+        watch=given["watch"],
+        explain=given["explain"],
+        force=given["force"],
+    )
+    if given["dry_run"]:
+        carry_out.rehearse(job, manner)
+    else:
+        carry_out.run(job, manner)
+
+
+def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, TrainingConfig]:
+    """What is in force: the command line, then the preset, then the defaults of the configuration.
+
+    Returns:
+        The settings as config.toml spells them, and the two configurations.
+    """
+    preset = PRESETS[given["preset"]] if given["preset"] else {}
+    values = {}
+    for name, default in _DEFAULTS.items():
+        chosen = given.get(name)
+        if chosen is None:
+            chosen = preset.get(name, default)
+        values[name] = DEFAULT_ARCH if name == "arch" and chosen is MISSING else chosen
+    network = NetworkConfig(**{f.name: values[f.name] for f in fields(NetworkConfig)})
+    training = TrainingConfig(**{f.name: values[f.name] for f in fields(TrainingConfig)})
+    network.check()
+    training.check()
+    others = {name: given[name] for name in given if name not in values and name not in _INERT}
+    keys = {**others, **values, "lr": training.rate}
+    return {name.replace("_", "-"): value for name, value in keys.items() if value is not None}, network, training

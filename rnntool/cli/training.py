@@ -1,0 +1,160 @@
+"""What `rnntool train` does once its command line is understood: set up, show, stop on signals.
+
+The part of the command that needs torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import FrameType
+
+import torch
+
+from rnntool.checkpoint.model import Model
+from rnntool.checkpoint.run import RunDirectory
+from rnntool.cli import report
+from rnntool.cli.progress import watching
+from rnntool.text.corpus import Corpus
+from rnntool.train import job as jobs
+from rnntool.train.job import Job
+from rnntool.train.loop import Trainer
+from rnntool.train.progress import StopRequest
+
+SIGNALS = {
+    signal.SIGINT: 128 + signal.SIGINT,
+    signal.SIGTERM: 128 + signal.SIGTERM,
+    signal.SIGHUP: 128 + signal.SIGHUP,
+    signal.SIGUSR1: 75,
+    signal.SIGUSR2: 75,
+}
+"""Signals that end a run once its update is done and saved, and the status they lead to."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a run is carried out: what changes nothing that it computes.
+
+    Args:
+        device: where.
+        max_time: seconds until it stops with status 75; None for no limit.
+        save_every: seconds between states outside validations.
+        watch: whether validations measure the gradient by lag.
+        explain: whether to say how the network is computed.
+        force: whether another run in the directory is removed.
+    """
+
+    device: torch.device
+    max_time: float | None
+    save_every: float
+    watch: bool
+    explain: bool
+    force: bool
+
+
+def run(job: Job, manner: Manner) -> None:
+    """Train, or go on training, or say that it is done."""
+    model = jobs.load_network(job)
+    directory = jobs.open_run(job, force=manner.force)
+    try:
+        train, valid = jobs.open_texts(job, model.vocabulary, directory)
+        jobs.begin(job, directory)
+        model = replace(model, provenance=_provenance(job, train, valid))
+        model.network.to(manner.device)
+        if manner.explain:
+            _explain(model)
+        batches = jobs.build_batches(
+            job.training, model.config.context, train, model.vocabulary.eos_id, manner.device
+        )
+        _introduce(model, train, valid, batches.num_batches)
+        stop = StopRequest()
+        with _stopping(stop), watching(job.training.max_epochs) as view:
+            trainer = Trainer(
+                model,
+                job.training,
+                batches=batches,
+                valid=valid,
+                run=directory,
+                device=manner.device,
+                precision=job.precision,
+                save_every=manner.save_every,
+                max_time=manner.max_time,
+                watch=manner.watch,
+                observer=view,
+                stop=stop,
+            )
+            reason = trainer.train()
+        directory.drop_corpus()
+        best = math.exp(trainer.schedule.best)
+        report.say(f"finished: {reason}; validation perplexity {best:.2f}; {directory.best}")
+    finally:
+        directory.release()
+
+
+def rehearse(job: Job, manner: Manner) -> None:
+    """Say what would be trained; write nothing."""
+    import tempfile
+
+    model = jobs.load_network(job)
+    with tempfile.TemporaryDirectory(prefix="rnntool-") as place:
+        train, valid = jobs.open_texts(job, model.vocabulary, RunDirectory(place))
+        batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
+        num_batches = batches.num_batches
+        if manner.explain:
+            _explain(model)
+        _introduce(model, train, valid, num_batches)
+    weights = 4 * model.network.num_parameters
+    copies = {"sgd": 2 + bool(job.training.momentum), "adagrad": 3, "rmsprop": 3, "adam": 4, "adamw": 4}
+    memory = weights * (copies[job.training.optimizer] + (job.training.average != "none"))
+    steps = num_batches // job.training.accumulate * job.training.max_epochs
+    report.say(f"weights, gradients and optimiser {memory / 2**20:.1f} MiB; {steps} updates at most")
+
+
+def _introduce(model: Model, train: Corpus, valid: Corpus, num_batches: int) -> None:
+    """One line on the network, one on the data."""
+    config = model.config
+    report.say(
+        f"network {config.arch} parameters {model.network.num_parameters} vocabulary {len(model.vocabulary)} "
+        f"context {config.context}"
+    )
+    report.say(
+        f"training {train.num_tokens} tokens {train.num_lines} lines {num_batches} windows an epoch; "
+        f"validation {valid.num_tokens} tokens {valid.num_lines} lines"
+    )
+
+
+def _explain(model: Model) -> None:
+    """How each layer is driven, and why so."""
+    for number, layer in enumerate(model.network.decoder.stack, 1):
+        report.say(f"layer {number}: {layer.plan.backend}: {layer.plan.reason}")
+    report.say("output: full softmax fused with the loss, in blocks; evaluation in float32")
+
+
+def _provenance(job: Job, train: Corpus, valid: Corpus) -> dict[str, object]:
+    """What the model file says of where it comes from: settings, versions, data."""
+    data = jobs.data_facts("train", train) + jobs.data_facts("valid", valid)
+    return {"settings": dict(job.settings), "torch": torch.__version__, "data": data}
+
+
+@contextlib.contextmanager
+def _stopping(stop: StopRequest) -> Iterator[None]:
+    """Turn the first signal into a wish to stop, and let a second one end the program at once."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
+        stop.status, stop.reason = SIGNALS[signal.Signals(number)], f"signal {signal.Signals(number).name}"
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

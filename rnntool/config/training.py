@@ -1,0 +1,144 @@
+"""What a training run is: every setting that changes its result.
+
+The command line's long options, a config file's keys and the fields below are the same names (`--max-epochs`,
+`max-epochs`, `max_epochs`), and the defaults stand here alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from rnntool.errors import OptionError
+
+OPTIMIZERS = ("sgd", "adagrad", "rmsprop", "adam", "adamw")
+SCHEDULES = ("constant", "newbob", "plateau", "linear", "cosine")
+AVERAGES = ("none", "ema", "asgd")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run.  Rates of dropout are shares of what is set to zero; the rest is scaled up by 1 / (1 - rate)."""
+
+    # What one step sees
+    batch_size: int = 20
+    """B, streams (context carried) or lines (context reset) side by side."""
+    bptt: int = 35
+    """T, tokens of each stream in a window; gradients reach back no further."""
+    bptt_random: bool = False
+    """Draw the length of each window around `bptt` (Merity et al. 2018, §5)."""
+    bptt_every: int = 0
+    """Update every so many tokens, back through `bptt` of them (Mikolov 2012); 0 stands for `bptt`."""
+    accumulate: int = 1
+    """Windows whose gradients are summed before an update."""
+    shuffle: bool | None = None
+    """Whether lines are drawn in a new order every epoch; None: if the context is reset."""
+
+    # Noise
+    dropout: float = 0.0
+    """Rate for the layers' inputs and the last layer's output, where none of the following says otherwise."""
+    dropout_embed: float = 0.0
+    """Rate for whole words: all occurrences of a type in a window (Gal and Ghahramani 2016)."""
+    dropout_input: float | None = None
+    """Rate for the embeddings that enter the first layer."""
+    dropout_layer: float | None = None
+    """Rate between layers."""
+    dropout_output: float | None = None
+    """Rate for what enters the output layer."""
+    dropout_recurrent: float = 0.0
+    """Rate for the units that a recurrent product reads, drawn once per window (Gal and Ghahramani 2016)."""
+    dropout_weight: float = 0.0
+    """Rate for single weights of the recurrent matrices, drawn once per window (Wan et al. 2013, Merity et al. 2018)."""
+    locked: bool = False
+    """Whether the masks of input, layer and output are drawn once per window and held over its tokens."""
+    label_smoothing: float = 0.0
+    """Share of the target's probability that is spread evenly over the vocabulary."""
+    ar: float = 0.0
+    """Weight of the mean square of the last layer's output, after dropout (Merity et al. 2018, §4.3)."""
+    tar: float = 0.0
+    """Weight of the mean square of the last layer's change from token to token (ibid.)."""
+
+    # The update
+    optimizer: str = "adam"
+    """One of `OPTIMIZERS`."""
+    lr: float | None = None
+    """Learning rate after the warm-up; None: `DEFAULT_LR` of the optimiser."""
+    momentum: float = 0.0
+    """Momentum of `sgd` and `rmsprop`."""
+    nesterov: bool = False
+    """Whether the momentum of `sgd` looks ahead."""
+    beta1: float = 0.9
+    """Decay of the mean gradient of `adam` and `adamw`."""
+    beta2: float = 0.999
+    """Decay of the mean square of `adam` and `adamw`; `rmsprop` uses it too."""
+    weight_decay: float = 0.0
+    """Pull of every weight towards zero, per unit of the learning rate."""
+    clip: float = 1.0
+    """Largest norm of the whole gradient; longer ones are scaled down to it; 0 for none."""
+    clip_value: float = 0.0
+    """Largest absolute value of a gradient's element; 0 for none."""
+    clip_step: float = 0.0
+    """Largest norm of the gradient with respect to each token's hidden state; 0 for none."""
+
+    # The learning rate over time
+    schedule: str = "linear"
+    """One of `SCHEDULES`."""
+    warmup: int = 0
+    """Updates over which the rate rises from zero."""
+    lr_factor: float = 0.5
+    """What `newbob` and `plateau` multiply the rate by."""
+    min_improvement: float = 1.003
+    """`newbob` and `plateau`: smallest ratio of the last validation entropy to this one that counts as better."""
+    average: str = "none"
+    """One of `AVERAGES`: the weights that are validated and stored are an average over updates."""
+    average_decay: float = 0.999
+    """`ema`: share of the average that an update keeps."""
+    average_patience: int = 5
+    """`asgd`: averaging begins once so many validations have brought nothing better (Merity et al. 2018, §3)."""
+
+    # The end
+    max_epochs: int = 12
+    """Passes over the data; `linear` and `cosine` reach zero at their end."""
+    patience: int = 0
+    """Stop after so many epochs without a better validation; 0: never for this reason."""
+    target_ppl: float = 0.0
+    """Stop once the validation perplexity is at most this; 0: never for this reason."""
+    validations: int = 1
+    """Validations an epoch."""
+    hold_out: float = 0.0
+    """Share of every training text that is held out for validation instead of a validation text."""
+    seed: int = 1
+    """Of the initial weights, the order of the data and all noise."""
+
+    def check(self) -> None:
+        """Raise OptionError if a setting is out of range or two contradict each other."""
+        for option, name, known in (
+            ("--optimizer", self.optimizer, OPTIMIZERS),
+            ("--schedule", self.schedule, SCHEDULES),
+            ("--average", self.average, AVERAGES),
+        ):
+            if name not in known:
+                raise OptionError(option, f"unknown name '{name}'; known are {', '.join(known)}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            option = "--" + field.name.replace("_", "-")
+            if field.name.startswith("dropout") and value is not None and not 0 <= value < 1:
+                raise OptionError(option, f"a rate of dropout lies in [0, 1), not at {value:g}")
+            if isinstance(value, float | int) and value < 0:
+                raise OptionError(option, f"{value:g} is negative")
+        if self.bptt < 1 or self.batch_size < 1 or self.accumulate < 1 or self.max_epochs < 1:
+            raise OptionError("--bptt", "windows, batches and epochs hold at least one")
+        if self.bptt_every > self.bptt:
+            raise OptionError("--bptt-every", f"{self.bptt_every} tokens cannot be learnt from in windows of {self.bptt}")
+        if self.bptt_every and self.bptt_random:
+            raise OptionError("--bptt-every", "windows that overlap have one length; leave out --bptt-random")
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum > 0):
+            raise OptionError("--nesterov", "needs --optimizer sgd and a --momentum")
+
+    @property
+    def rate(self) -> float:
+        """The learning rate in force after the warm-up."""
+        return DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
+
+
+DEFAULT_LR = {"sgd": 1.0, "adagrad": 0.1, "rmsprop": 0.002, "adam": 0.003, "adamw": 0.003}
+"""Learning rates where none is given; measured on the Penn Treebank with 100 to 200 units."""

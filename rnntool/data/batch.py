@@ -1,0 +1,69 @@
+"""What one training step sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in the training data, between two batches.
+
+    Args:
+        epoch: passes completed.
+        index: batches, or groups of lines, of this epoch that are done.
+        offset: tokens of the current group of lines that are done.
+    """
+
+    epoch: int = 0
+    index: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A window of B streams.
+
+    Args:
+        inputs: ids, (T, B).
+        targets: what follows the last S inputs, (S, B), S <= T.
+        fresh: whether the recurrent state begins anew before the window.
+        keep: after how many inputs the state is taken that the next window starts from; None: after the last.
+        mask: which targets count, (S, B); None if all do.
+        weights: of the targets in the loss, (S, B); None if all are one.
+        num_tokens: how many targets count.
+        then: the place after this batch.
+        progress: share of the epoch that is done after this batch, in (0, 1].
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    fresh: bool
+    keep: int | None
+    mask: Tensor | None
+    weights: Tensor | None
+    num_tokens: int
+    then: Position
+    progress: float
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether this is the last batch of its epoch."""
+        return self.then.index == 0 and self.then.offset == 0
+
+
+class Batches(Protocol):
+    """A training corpus cut into batches."""
+
+    def batches(self, start: Position) -> Iterator[Batch]:
+        """The batches of `start`'s epoch from there on."""
+        ...
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch, about."""
+        ...

@@ -1,0 +1,5 @@
+"""Ways to drive a cell over time, all with one signature and one result.
+
+`run(cell, weights, x [T, B, E], state) -> (h [T, B, output_size], state)`.  `reference` is the readable one and the
+measure of the others.
+"""

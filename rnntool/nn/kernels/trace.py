@@ -1,0 +1,43 @@
+"""A fading memory over time as one triangular product.
+
+    s_t = α s_{t−1} + u_t   =   α^(t+1) s_{−1} + Σ_{k ≤ t} α^(t−k) u_k
+
+The sum is L u with L[t, k] = α^(t−k) below the diagonal, so a whole window costs one small matrix product.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+BLOCK = 64
+"""Longest window for which L is written down; longer ones go block by block, so that the cost stays linear in T."""
+
+
+def run(u: Tensor, s: Tensor, alpha: Tensor | float) -> Tensor:
+    """The states s_0 .. s_{T−1}, (T, B, C).
+
+    Args:
+        u: what enters at each step, (T, B, C).
+        s: the state before the first step, (B, C).
+        alpha: α, one number or (C,).
+    """
+    states = []
+    for block in u.split(BLOCK):
+        states.append(_block(block, s, alpha))
+        s = states[-1][-1]
+    return states[0] if len(states) == 1 else torch.cat(states)
+
+
+def _block(u: Tensor, s: Tensor, alpha: Tensor | float) -> Tensor:
+    T, B, C = u.shape
+    steps = torch.arange(T, device=u.device)
+    lag = steps[:, None] - steps[None, :]  # (T, T): t − k
+    alpha = torch.as_tensor(alpha, dtype=u.dtype, device=u.device)
+    if alpha.dim() == 0:
+        L = torch.where(lag >= 0, alpha ** lag.clamp(min=0), 0)
+        fed = (L @ u.reshape(T, B * C)).view(T, B, C)
+        return fed + (alpha ** (steps + 1))[:, None, None] * s
+    L = torch.where(lag >= 0, alpha[:, None, None] ** lag.clamp(min=0), 0)  # (C, T, T)
+    fed = torch.bmm(L, u.permute(2, 0, 1)).permute(1, 2, 0)
+    return fed + (alpha ** (steps + 1)[:, None])[:, None, :] * s

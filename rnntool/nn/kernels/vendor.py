@@ -1,0 +1,91 @@
+"""Exact maps of cells onto torch's own recurrent networks (oneDNN on a CPU, cuDNN on a GPU).
+
+Each map is an identity, not an approximation: in float64 it agrees with the cell's own steps to rounding.
+
+    sigmoid network    h = (1 + k) / 2 with k a tanh network of weights A/2, R/4, bias b/2 + R·1/4, since
+                       σ(a) = (1 + tanh(a/2)) / 2
+    SCRN               the slow state does not depend on the fast one: first the trace, then a sigmoid network that
+                       reads [x; s]
+    LSTM, GRU          torch's own, its second bias held at zero where the cell has one
+
+The weights are handed over as they are at every call, never stored in a torch module, so that dropped or averaged ones
+go the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rnntool.nn.cells.cell import Cell, State, Weights
+from rnntool.nn.cells.elman import Elman
+from rnntool.nn.cells.gru import GRU
+from rnntool.nn.cells.lstm import LSTM
+from rnntool.nn.cells.scrn import SCRN
+from rnntool.nn.cells.trace import Trace
+from rnntool.nn.kernels import trace
+
+
+def run(cell: Cell, w: Weights, x: Tensor, state: State) -> tuple[Tensor, State]:
+    """As `reference.run`, for the cells of `RUNS`."""
+    return RUNS[type(cell)](cell, w, x, state)
+
+
+def _lstm(cell: LSTM, w: Weights, x: Tensor, state: State) -> tuple[Tensor, State]:
+    h, c = state
+    bias = w["bias"]
+    weights = [w["weight_ih"], w["weight_hh"], bias, torch.zeros_like(bias)]
+    if cell.proj_size:
+        weights.append(w["weight_hr"])
+    out, h, c = torch.lstm(x, (h[None], c[None]), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+    return out, (h[0], c[0])
+
+
+def _gru(cell: GRU, w: Weights, x: Tensor, state: State) -> tuple[Tensor, State]:
+    bias_hh = torch.cat([w["bias"].new_zeros(2 * cell.hidden_size), w["bias_n"]])
+    weights = [w["weight_ih"], w["weight_hh"], w["bias"], bias_hh]
+    out, h = torch.gru(x, state[0][None], weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+    return out, (h[0],)
+
+
+def _elman(cell: Elman, w: Weights, x: Tensor, state: State) -> tuple[Tensor, State]:
+    if cell.activation == "sigmoid":
+        h = _sigmoid(w["weight_ih"], w["weight_hh"], w["bias"], x, state[0])
+        return h, (h[-1],)
+    network = torch.rnn_tanh if cell.activation == "tanh" else torch.rnn_relu
+    weights = [w["weight_ih"], w["weight_hh"], w["bias"], torch.zeros_like(w["bias"])]
+    out, h = network(x, state[0][None], weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+    return out, (h[0],)
+
+
+def _scrn(cell: SCRN, w: Weights, x: Tensor, state: State) -> tuple[Tensor, State]:
+    alpha = cell.alpha(w)
+    before = state[-1]
+    s = trace.run((1 - alpha) * (x @ w["weight_is"].T), before, alpha)
+    if not cell.hidden_size:
+        return s, (s[-1],)
+    seen = torch.cat([before[None], s[:-1]]) if cell.previous else s
+    weight = torch.cat([w["weight_ih"], w["weight_sh"]], dim=1)
+    h = _sigmoid(weight, w["weight_hh"], w["bias"], torch.cat([x, seen], dim=2), state[0])
+    return torch.cat([h, s], dim=2), (h[-1], s[-1])
+
+
+def _sigmoid(weight_ih: Tensor, weight_hh: Tensor, bias: Tensor, x: Tensor, h: Tensor) -> Tensor:
+    """h_t = σ(A x_t + R h_{t−1} + b) for all t, (T, B, H), as a tanh network."""
+    bias = bias / 2 + weight_hh.sum(dim=1) / 4
+    weights = [weight_ih / 2, weight_hh / 4, bias, torch.zeros_like(bias)]
+    k0 = (2 * h - 1)[None]
+    k, _ = torch.rnn_tanh(x, k0, weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+    return (1 + k) / 2
+
+
+RUNS: dict[type[Cell], Callable[..., tuple[Tensor, State]]] = {
+    LSTM: _lstm,
+    GRU: _gru,
+    Elman: _elman,
+    SCRN: _scrn,
+    Trace: _scrn,
+}
+"""The cells that have an exact map."""

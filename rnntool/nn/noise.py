@@ -1,0 +1,62 @@
+"""Dropout of every kind, as a value that is passed in.
+
+A network has no training mode: who wants noise hands it a `Noise`, whose generator is seeded by the step, so that a run
+that is resumed draws what it would have drawn.  Every mask keeps the expectation: what stays is scaled by 1 / (1 − rate).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Noise:
+    """Rates of dropout and the generator that draws the masks.
+
+    Args:
+        generator: on the device of the tensors.
+        embed: rate for whole rows of the embedding, drawn once per window.
+        input: rate for the first layer's inputs.
+        layer: rate between layers.
+        output: rate for what enters the output layer.
+        recurrent: rate for the units that recurrent products read, drawn once per window for all streams.
+        weight: rate for single weights of the recurrent matrices, drawn once per window.
+        locked: whether the masks of input, layer and output are held over time.
+    """
+
+    generator: torch.Generator
+    embed: float = 0.0
+    input: float = 0.0
+    layer: float = 0.0
+    output: float = 0.0
+    recurrent: float = 0.0
+    weight: float = 0.0
+    locked: bool = False
+
+    def drop(self, x: Tensor, rate: float) -> Tensor:
+        """x (T, B, ·) with a share of its elements zero; the same ones at every t if locked."""
+        if not rate:
+            return x
+        return x * self._mask((1, *x.shape[1:]) if self.locked else x.shape, rate, x)
+
+    def drop_words(self, embedding: Tensor) -> Tensor:
+        """An embedding (V, E) with a share of its rows zero."""
+        return embedding * self._mask((len(embedding), 1), self.embed, embedding) if self.embed else embedding
+
+    def drop_recurrent(self, weight: Tensor) -> Tensor:
+        """A recurrent matrix (·, H) with columns, then single weights, zero.
+
+        Source: Wan et al. 2013 (weights, DropConnect); Gal and Ghahramani 2016 (units).
+        Differs: the units are drawn for all streams together, which makes them columns of the matrix, so that the fast
+        paths stay open; Gal and Ghahramani draw them for each sequence.
+        """
+        if self.recurrent:
+            weight = weight * self._mask((1, weight.shape[1]), self.recurrent, weight)
+        return weight * self._mask(weight.shape, self.weight, weight) if self.weight else weight
+
+    def _mask(self, shape: tuple[int, ...], rate: float, like: Tensor) -> Tensor:
+        keep = 1 - rate
+        return like.new_empty(shape).bernoulli_(keep, generator=self.generator).div_(keep)

@@ -1,0 +1,44 @@
+"""Which precision products are computed in, in one place.
+
+An evaluation is float32 throughout.  Training takes the fastest products the device has, and keeps weights, sums and
+statistics in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+PRECISIONS = ("auto", "fp32", "bf16")
+"""What `--precision` takes."""
+
+
+def product_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The dtype of an output layer's products in training: bfloat16 where the device computes it natively."""
+    if precision == "fp32":
+        return torch.float32
+    if precision == "bf16" or _has_bf16(device):
+        return torch.bfloat16
+    return torch.float32
+
+
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """Let float32 products inside take oneDNN, which may round their factors to bfloat16 where that is in hardware.
+
+    On processors without such units nothing is rounded; oneDNN is then merely twice as fast as the other library.
+    """
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

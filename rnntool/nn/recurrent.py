@@ -1,0 +1,146 @@
+"""Recurrent layers on top of each other, driven over time.
+
+Knows layers, noise, residuals and normalisation; knows nothing of tokens or of what the outputs are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from rnntool.nn.cells.cell import Cell, State
+from rnntool.nn.kernels import reference
+from rnntool.nn.noise import Noise
+from rnntool.nn.plan import BACKENDS, Plan, choose_plan
+
+
+class Layer(nn.Module):
+    """The weights of one cell.
+
+    Args:
+        cell: what is computed.
+        layer_norm: whether the output is normalised over its units.
+    """
+
+    def __init__(self, cell: Cell, *, layer_norm: bool = False) -> None:
+        super().__init__()
+        self.cell = cell
+        self.plan: Plan = choose_plan(cell)
+        for name, shape in cell.shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+        self.norm = nn.LayerNorm(cell.output_size) if layer_norm else None
+
+    def weights(self, noise: Noise | None = None) -> dict[str, Tensor]:
+        """The cell's weights by name, the recurrent ones dropped as `noise` says."""
+        weights: dict[str, Tensor] = {name: self.get_parameter(name) for name in self.cell.shapes}
+        if noise is not None:
+            for name in self.cell.recurrent:
+                weights[name] = noise.drop_recurrent(weights[name])
+        return weights
+
+    def init(self, generator: torch.Generator) -> None:
+        """Set all weights to where training starts."""
+        for name in self.cell.shapes:
+            self.cell.init(name, self.get_parameter(name), generator)
+        if self.norm is not None:
+            self.norm.reset_parameters()
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers.
+
+    Args:
+        cells: one per layer, each reading what the one below puts out.
+        residual: whether every layer after the first adds its input to its output where both are equally wide.
+        layer_norm: whether every layer's output is normalised.
+    """
+
+    def __init__(self, cells: Sequence[Cell], *, residual: bool = False, layer_norm: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(cell, layer_norm=layer_norm) for cell in cells)
+        self.residual = residual
+
+    @property
+    def stack(self) -> list[Layer]:
+        """The layers, from the first, as what they are."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    @property
+    def output_size(self) -> int:
+        """Width of the last layer's output."""
+        return self.stack[-1].cell.output_size
+
+    def plan(self, backend: str) -> None:
+        """Drive every layer by `backend`, or by the fastest that can for `auto`."""
+        for layer in self.stack:
+            layer.plan = choose_plan(layer.cell, backend=backend)
+
+    def state0(self, batch_size: int) -> State:
+        """The state before the first token: one flat tuple, the first layer's tensors first."""
+        like = next(self.parameters())
+        return tuple(s for layer in self.stack for s in layer.cell.state0(batch_size, like))
+
+    def run(
+        self,
+        x: Tensor,
+        state: State,
+        *,
+        noise: Noise | None = None,
+        keep: int | None = None,
+        clip_step: float = 0.0,
+    ) -> tuple[Tensor, State]:
+        """All layers over a window.
+
+        Args:
+            x: inputs, (T, B, E).
+            state: from `state0` or an earlier call.
+            noise: dropout, or None for none.
+            keep: after how many steps the state that is returned is taken; None: after the last.
+            clip_step: largest norm of the gradient with respect to each step's state; 0 for no limit.  Such a limit
+                takes the reference backend.
+
+        Returns:
+            The last layer's outputs (T, B, `output_size`) and the state after `keep` steps.
+        """
+        kept: list[Tensor] = []
+        first = 0
+        for index, layer in enumerate(self.stack):
+            size = len(layer.cell.state_sizes)
+            if noise is not None:
+                x = noise.drop(x, noise.layer if index else noise.input)
+            weights = layer.weights(noise)
+            drive = partial(reference.run, clip_step=clip_step) if clip_step else BACKENDS[layer.plan.backend]
+            before = state[first : first + size]
+            if keep == 0:
+                kept += before
+                h, _ = drive(layer.cell, weights, x, before)
+            else:
+                h, after = drive(layer.cell, weights, x[:keep], before)
+                kept += after
+                if keep is not None and keep < len(x):
+                    rest, _ = drive(layer.cell, weights, x[keep:], after)
+                    h = torch.cat([h, rest])
+            x = self._lift(layer, x, h, index)
+            first += size
+        return x, tuple(kept)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One token: inputs (B, E) to outputs (B, `output_size`)."""
+        kept: list[Tensor] = []
+        first = 0
+        for index, layer in enumerate(self.stack):
+            size = len(layer.cell.state_sizes)
+            h, after = layer.cell.step(layer.weights(), x, state[first : first + size])
+            kept += after
+            x = self._lift(layer, x, h, index)
+            first += size
+        return x, tuple(kept)
+
+    def _lift(self, layer: Layer, x: Tensor, h: Tensor, index: int) -> Tensor:
+        """What layer `index`, which read x and put out h, hands to the one above."""
+        if layer.norm is not None:
+            h = layer.norm(h)
+        return h + x if self.residual and index and h.shape == x.shape else h

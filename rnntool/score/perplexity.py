@@ -1,0 +1,195 @@
+"""From log-probabilities to perplexities that say how they were counted.
+
+    ppl = exp(−1/N Σ log P(w))
+
+over N tokens, every line's `</s>` among them.  As in SRILM, `ppl1` divides the same sum by the tokens without the
+line ends.  Bits are of the whole sum, divided by tokens, by code points or by bytes of the text, line ends included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnntool.score.scorer import LogProbs, Scorer
+
+
+@dataclass
+class Tally:
+    """What has been scored so far; tallies add up.
+
+    Args:
+        sentences: lines.
+        tokens: predictions, line ends among them.
+        oov: tokens that the vocabulary does not have; they were scored as `<unk>`.
+        nll: −Σ log P over all tokens, in nats.
+        oov_nll: the part of it that fell on tokens not in the vocabulary.
+        chars: code points of the text, line ends among them.
+        bytes: bytes of the text, line ends among them.
+    """
+
+    sentences: int = 0
+    tokens: int = 0
+    oov: int = 0
+    nll: float = 0.0
+    oov_nll: float = 0.0
+    chars: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        """The tally of both texts."""
+        return Tally(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    @property
+    def nll_per_token(self) -> float:
+        """Nats per token: the logarithm of the perplexity."""
+        return self.nll / self.tokens
+
+    @property
+    def ppl(self) -> float:
+        """Perplexity of all tokens."""
+        return _exp(self.nll, self.tokens)
+
+    @property
+    def ppl_excl_oov(self) -> float:
+        """Perplexity without the tokens that are not in the vocabulary."""
+        return _exp(self.nll - self.oov_nll, self.tokens - self.oov)
+
+    @property
+    def ppl1(self) -> float:
+        """SRILM's ppl1: the same sum over the tokens without line ends."""
+        return _exp(self.nll, self.tokens - self.sentences)
+
+    @property
+    def bits_per_token(self) -> float:
+        """Entropy in bits per token."""
+        return self.nll / math.log(2) / self.tokens
+
+    @property
+    def bits_per_char(self) -> float:
+        """Entropy in bits per code point."""
+        return self.nll / math.log(2) / self.chars if self.chars else math.nan
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Entropy in bits per byte."""
+        return self.nll / math.log(2) / self.bytes if self.bytes else math.nan
+
+
+def _exp(nll: float, tokens: int) -> float:
+    if tokens <= 0:
+        return math.nan
+    return math.exp(nll / tokens) if nll / tokens < 700 else math.inf
+
+
+@dataclass(frozen=True)
+class ScoredLine:
+    """A line, its ids, and what they scored.
+
+    Args:
+        text: as read.
+        ids: without `</s>`.
+        log_probs: of each id, then of `</s>`.
+        is_oov: for each id, whether it stands for a token that is not in the vocabulary.
+    """
+
+    text: str
+    ids: Sequence[int]
+    log_probs: LogProbs
+    is_oov: Sequence[bool]
+
+    def tally(self) -> Tally:
+        """The tally of this line."""
+        oov_nll = -sum(p for p, is_oov in zip(self.log_probs, self.is_oov, strict=False) if is_oov)
+        return Tally(
+            sentences=1,
+            tokens=len(self.log_probs),
+            oov=sum(self.is_oov),
+            nll=-float(self.log_probs.sum()),
+            oov_nll=float(oov_nll),
+            chars=len(self.text) + 1,
+            bytes=len(self.text.encode()) + 1,
+        )
+
+
+def score_lines(scorer: Scorer, groups: Iterable[Sequence[str]]) -> Iterator[list[ScoredLine]]:
+    """Score lines of text, group by group, in order; where the context is carried, from each line to the next.
+
+    Args:
+        scorer: the model.
+        groups: lines that are computed together; each group's answer is out before the next is read.
+    """
+    vocabulary = scorer.vocabulary
+    state = scorer.state0()
+    for lines in groups:
+        ids = [vocabulary.encode(line) for line in lines]
+        log_probs, state = scorer.score(ids, state)
+        flags = [_oov_flags(scorer, line, line_ids) for line, line_ids in zip(lines, ids, strict=True)]
+        yield [ScoredLine(*each) for each in zip(lines, ids, log_probs, flags, strict=True)]
+
+
+def score_ids(scorer: Scorer, lines: Iterable[Sequence[int]], *, group: int = 1024) -> Tally:
+    """The tally of lines that are ids already; chars, bytes and OOV are left at 0."""
+    state = scorer.state0()
+    total = Tally()
+    for part in _groups(lines, group):
+        scores, state = scorer.score(part, state)
+        for log_probs in scores:
+            total.sentences += 1
+            total.tokens += len(log_probs)
+            total.nll -= float(log_probs.sum())
+    return total
+
+
+class Bootstrap:
+    """A confidence interval for a perplexity, in one pass and in constant memory.
+
+    Every replicate takes each line a Poisson(1) number of times, which for many lines is drawing with replacement.
+    Source: Koehn 2004 (the interval); Hanley and MacGibbon 2006 (Poisson weights).
+
+    Args:
+        replicates: how many; 1000 give two digits.
+        seed: of the draws.
+    """
+
+    def __init__(self, replicates: int = 1000, seed: int = 1) -> None:
+        self._random = np.random.default_rng(seed)
+        self._nll = np.zeros(replicates)
+        self._tokens = np.zeros(replicates)
+
+    def add(self, tally: Tally) -> None:
+        """Count one line."""
+        times = self._random.poisson(1.0, len(self._nll))
+        self._nll += times * tally.nll
+        self._tokens += times * tally.tokens
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The perplexities between which the share `level` of the replicates lies."""
+        drawn = self._tokens > 0
+        if not drawn.any():
+            return math.nan, math.nan
+        nll = np.quantile(self._nll[drawn] / self._tokens[drawn], [(1 - level) / 2, (1 + level) / 2])
+        return math.exp(nll[0]), math.exp(nll[1])
+
+
+def _oov_flags(scorer: Scorer, line: str, ids: Sequence[int]) -> list[bool]:
+    vocabulary = scorer.vocabulary
+    if vocabulary.unk_id not in ids:
+        return [False] * len(ids)
+    unk = vocabulary.tokens[vocabulary.unk_id]
+    pieces = vocabulary.pieces(line)
+    return [id_ == vocabulary.unk_id and piece != unk for id_, piece in zip(ids, pieces, strict=True)]
+
+
+def _groups(lines: Iterable[Sequence[int]], size: int) -> Iterator[list[Sequence[int]]]:
+    group: list[Sequence[int]] = []
+    for line in lines:
+        group.append(line)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

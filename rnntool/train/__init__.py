@@ -1,0 +1,1 @@
+"""From a configuration and a corpus to a run directory."""

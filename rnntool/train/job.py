@@ -1,0 +1,187 @@
+"""From what the command line asks for to a run that can begin, or go on where it stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from rnntool.checkpoint.model import Model, load_model
+from rnntool.checkpoint.run import RunDirectory, find_model
+from rnntool.checkpoint.settings import Settings, read_settings, write_settings
+from rnntool.config.network import NetworkConfig
+from rnntool.config.training import TrainingConfig
+from rnntool.data.batch import Batches
+from rnntool.data.lines import LineBatches
+from rnntool.data.stream import StreamBatches
+from rnntool.errors import ModelError, OptionError, TrainingError
+from rnntool.models.network import Network, build_network
+from rnntool.text.corpus import Corpus, CorpusSource, hold_out, open_corpus, parse_source, write_corpus
+from rnntool.text.vocabulary import Vocabulary, read_vocabulary
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run, as it was asked for.
+
+    Args:
+        directory: the run directory.
+        texts: the training texts, `FILE[@WEIGHT[:FRACTION]]` each.
+        valid: the validation texts; none if a part of the training texts is held out.
+        vocabulary: path of the vocabulary; None to take that of `init`.
+        init: a model to start from; None for random weights.
+        network: what is trained; ignored with `init`.
+        training: how.
+        settings: everything above as config.toml spells it.
+        backend: how cells are driven.
+        precision: of the output layer's products in training.
+    """
+
+    directory: str
+    texts: tuple[str, ...]
+    valid: tuple[str, ...]
+    vocabulary: str | None
+    init: str | None
+    network: NetworkConfig
+    training: TrainingConfig
+    settings: Mapping[str, Any]
+    backend: str = "auto"
+    precision: str = "auto"
+
+
+def open_run(job: Job, *, force: bool) -> RunDirectory:
+    """The run directory, created or found, locked, its settings those of the job.
+
+    Args:
+        job: the run.
+        force: whether a run with other settings is removed.
+
+    Raises:
+        TrainingError: another run is there, or another process at work.
+        OutputError: the directory cannot be made.
+    """
+    run = RunDirectory(job.directory)
+    run.create()
+    try:
+        if run.has_run:
+            different = differences(read_settings(run.config), job.settings)
+            if different and not force:
+                raise TrainingError(
+                    run.path, f"holds another run: {'; '.join(different)}", "--force, to begin again in its place"
+                )
+            if different or force:
+                run.clear()
+    except BaseException:
+        run.release()
+        raise
+    return run
+
+
+def differences(old: Settings, new: Mapping[str, Any]) -> list[str]:
+    """How two sets of settings differ, one clause for each."""
+    said = []
+    for key in dict.fromkeys([*old, *new]):
+        before, now = old.get(key), new.get(key)
+        now = list(now) if isinstance(now, tuple) else now
+        if before != now:
+            said.append(f"--{key} was {_shown(before)}, is {_shown(now)}")
+    return said
+
+
+def load_network(job: Job) -> Model:
+    """The network at the start of the run, on the CPU, with its vocabulary.
+
+    Raises:
+        InputError, ModelError: a file cannot be read.
+        OptionError: neither a vocabulary nor a model to start from is named.
+    """
+    if job.init is not None:
+        model = load_model(find_model(job.init))
+        if job.vocabulary is not None and read_vocabulary(job.vocabulary) != model.vocabulary:
+            raise ModelError(job.init, f"its vocabulary is {model.vocabulary.digest}, not that of {job.vocabulary}")
+        _plan(model.network, job.backend)
+        return model
+    if job.vocabulary is None:
+        raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
+    vocabulary = read_vocabulary(job.vocabulary)
+    network = build_network(job.network, len(vocabulary))
+    network.init(torch.Generator().manual_seed(job.training.seed))
+    _plan(network, job.backend)
+    return Model(network, job.network, vocabulary)
+
+
+def open_texts(job: Job, vocabulary: Vocabulary, run: RunDirectory) -> tuple[Corpus, Corpus]:
+    """The training and the validation text as ids in the run directory; read only if they are not there already.
+
+    Raises:
+        InputError: a text cannot be read, or holds nothing.
+    """
+    train = _corpus(job.texts, vocabulary, os.path.join(run.corpus, "train"))
+    if not job.valid:
+        return hold_out(train, job.training.hold_out)
+    return train, _corpus(job.valid, vocabulary, os.path.join(run.corpus, "valid"))
+
+
+def begin(job: Job, run: RunDirectory) -> None:
+    """Write the settings: from here on there is a run."""
+    if not run.has_run:
+        write_settings(run.config, job.settings, "rnntool train --config FILE repeats this run")
+
+
+def build_batches(config: TrainingConfig, context: str, train: Corpus, begin_id: int, device: torch.device) -> Batches:
+    """The training text cut into batches as the context wants it."""
+    shuffle = config.shuffle if config.shuffle is not None else context == "reset"
+    if context == "carry":
+        return StreamBatches(
+            train,
+            begin_id=begin_id,
+            batch_size=config.batch_size,
+            bptt=config.bptt,
+            random=config.bptt_random,
+            every=config.bptt_every,
+            shuffle=shuffle,
+            seed=config.seed,
+            device=device,
+        )
+    return LineBatches(
+        train,
+        begin_id=begin_id,
+        batch_size=config.batch_size,
+        bptt=config.bptt,
+        shuffle=shuffle,
+        seed=config.seed,
+        device=device,
+    )
+
+
+def data_facts(role: str, corpus: Corpus) -> list[dict[str, Any]]:
+    """What a model file says of the texts: names as they were typed, hashes, sizes."""
+    return [{"role": role, **_source_facts(source)} for source in corpus.sources]
+
+
+def _source_facts(source: CorpusSource) -> dict[str, Any]:
+    names = ("path", "sha256", "num_lines", "num_tokens", "num_oov", "weight", "fraction")
+    return {name: getattr(source, name) for name in names}
+
+
+def _corpus(texts: tuple[str, ...], vocabulary: Vocabulary, directory: str) -> Corpus:
+    sources = [parse_source(text) for text in texts]
+    try:
+        corpus = open_corpus(directory)
+    except ModelError:
+        return write_corpus(sources, vocabulary, directory)
+    same = [(s.path, s.weight, s.fraction) for s in corpus.sources] == [(s.path, s.weight, s.fraction) for s in sources]
+    if same and corpus.vocabulary_digest == vocabulary.digest and corpus.unchanged():
+        return corpus
+    return write_corpus(sources, vocabulary, directory)
+
+
+def _plan(network: Network, backend: str) -> None:
+    network.decoder.plan(backend)
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else str(value)

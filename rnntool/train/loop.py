@@ -1,0 +1,377 @@
+"""The training loop: batches in, updates of a network, and a run directory from which it can be taken up again.
+
+Everything that the next update depends on is in a state file (`rnntool.train.state`): weights, the optimiser's and the
+average's tensors, the carried hidden state, the place in the data, what the schedule remembers, the sums of the current
+report.  Noise and order are functions of the seed and the place.  A run that was killed anywhere ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnntool.checkpoint.model import Model, save_model
+from rnntool.checkpoint.run import Metrics, RunDirectory
+from rnntool.config.training import TrainingConfig
+from rnntool.data.batch import Batch, Batches, Position
+from rnntool.data.order import mix
+from rnntool.errors import OutputError, RnntoolWarning, Stopped, TrainingError
+from rnntool.nn.cells.cell import State
+from rnntool.nn.noise import Noise
+from rnntool.nn.precision import fast_products, product_dtype
+from rnntool.score.network import NetworkScorer
+from rnntool.score.perplexity import Tally, score_ids
+from rnntool.text.corpus import Corpus
+from rnntool.train.average import Average
+from rnntool.train.optimizer import build_optimizer, clip_gradients
+from rnntool.train.progress import Observer, StopRequest
+from rnntool.train.schedule import Schedule
+from rnntool.train.state import Place, Sums, load_state, save_state
+from rnntool.train.watch import gradient_by_lag
+
+REPORTS_PER_EPOCH = 20
+
+DIVERGED = 3.0
+"""A loss this many times that of guessing evenly among all words will not come back."""
+
+FAILED_SAVES = 3
+"""So many saves between validations may fail, one after the other, before the run gives up."""
+
+
+class Trainer:
+    """One run.
+
+    Args:
+        model: the network to train, with its configuration, vocabulary and provenance.
+        config: the settings.
+        batches: the training data.
+        valid: the validation text as ids.
+        run: where everything goes; created and locked.
+        device: where the network is.
+        precision: of the output layer's products, one of `rnntool.nn.precision.PRECISIONS`.
+        save_every: seconds between states outside validations.
+        max_time: seconds after which this sitting ends with status 75; None for no limit.
+        watch: whether every validation measures the gradient by lag.
+        observer: who is told.
+        stop: who may ask for an end.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        config: TrainingConfig,
+        *,
+        batches: Batches,
+        valid: Corpus,
+        run: RunDirectory,
+        device: torch.device,
+        precision: str = "auto",
+        save_every: float = 600.0,
+        max_time: float | None = None,
+        watch: bool = False,
+        observer: Observer,
+        stop: StopRequest,
+    ) -> None:
+        self.model = model
+        self.network = model.network
+        self.config = config
+        self.batches = batches
+        self.valid = valid
+        self.run = run
+        self.save_every = save_every
+        self.max_time = max_time
+        self.watch = watch
+        self.observer = observer
+        self.stop = stop
+
+        self.parameters = dict(self.network.named_parameters())
+        self.optimizer = build_optimizer(config, self.parameters.values())
+        self.schedule = Schedule(config)
+        self.average = Average(config, self.parameters)
+        self.best_weights: dict[str, Tensor] = {}
+        self.carried: State = ()
+        self.place = Place()
+
+        self._dtype = product_dtype(precision, device)
+        self._generator = torch.Generator(device)
+        self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
+        self._failed_saves = 0
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    def train(self) -> str:
+        """Train to the end and return why it ended.
+
+        Raises:
+            Stopped: the run was asked to stop, or its time is up; everything is saved.
+            TrainingError: it diverged or ran out of memory; the last good state and model are kept.
+        """
+        is_resumed = load_state(self)
+        if self.place.finished:
+            return self.place.finished
+        self._metrics = Metrics(self.run.metrics)
+        try:
+            self.observer.began(resumed_at=self.place.step if is_resumed else None)
+            if not is_resumed:
+                self._save()
+            self._began = self._tick = self._saved = time.monotonic()
+            with fast_products():
+                while not self.place.finished:
+                    self._epoch()
+        finally:
+            self._metrics.close()
+        return self.place.finished
+
+    def _epoch(self) -> None:
+        """The rest of the current epoch."""
+        group: list[Batch] = []
+        for batch in self.batches.batches(self.place.position):
+            group.append(batch)
+            if len(group) < self.config.accumulate and not batch.ends_epoch:
+                continue
+            before = self.place.progress
+            self._update(group)
+            group = []
+            marks = self.config.validations
+            if int(self.place.progress * marks) > int(before * marks):
+                self._validate()
+            elif self.place.sums.updates >= self._report_every:
+                self._write(self._record())
+            if self.place.finished:
+                return
+            self._pause()
+
+    def _update(self, group: list[Batch]) -> None:
+        """One update from a group of windows."""
+        config, place = self.config, self.place
+        lr = self.schedule.rate(progress=place.progress, step=place.step)
+        if config.bptt_random:
+            lr *= sum(len(batch.targets) for batch in group) / len(group) / config.bptt  # Merity et al. 2018, §5
+        for settings in self.optimizer.param_groups:
+            settings["lr"] = lr
+        tokens = sum(batch.num_tokens for batch in group)
+        self.optimizer.zero_grad(set_to_none=True)
+        try:
+            nll = sum(self._backward(batch, place.windows + number) for number, batch in enumerate(group))
+        except RuntimeError as error:
+            raise self._explained(error, group[-1]) from error
+        norm = float(
+            clip_gradients(
+                list(self.parameters.values()), tokens=tokens, norm=config.clip, value=config.clip_value
+            )
+        )
+        self._check_sound(nll / tokens, norm, lr)
+        self.optimizer.step()
+        self.average.update()
+
+        seconds, self._tick = time.monotonic() - self._tick, time.monotonic()
+        place.step += 1
+        place.windows += len(group)
+        place.tokens += tokens
+        place.seconds += seconds
+        place.position = group[-1].then
+        place.progress = place.position.epoch + (0.0 if group[-1].ends_epoch else group[-1].progress)
+        sums = place.sums
+        sums.nll += nll
+        sums.tokens += tokens
+        sums.updates += 1
+        sums.clipped += int(bool(config.clip) and norm > config.clip)
+        sums.grad_norm += norm
+        sums.seconds += seconds
+        self.observer.stepped(progress=place.progress, loss=sums.nll / sums.tokens, tokens_per_second=sums.speed, lr=lr)
+
+    def _backward(self, batch: Batch, window: int) -> float:
+        """Add one window's gradients, of the loss summed over its tokens, and return its Σ −log P."""
+        config = self.config
+        if batch.fresh:
+            self.carried = self.network.state0(batch.inputs.shape[1])
+        noise = self._noise(window)
+        h, carried = self.network.run(
+            batch.inputs, self.carried, noise=noise, keep=batch.keep, clip_step=config.clip_step
+        )
+        self.carried = tuple(s.detach() for s in carried)
+        h = h[len(h) - len(batch.targets) :]  # (S, B, O)
+        dropped = noise.drop(h, noise.output)
+        rows, targets = dropped.flatten(0, 1), batch.targets.flatten()
+        weights = None if batch.weights is None else batch.weights.flatten()
+        if batch.mask is not None:
+            counts = batch.mask.flatten()
+            rows, targets = rows[counts], targets[counts]
+            weights = None if weights is None else weights[counts]
+        loss, nll = self.network.output.loss(
+            rows, targets, weights=weights, smoothing=config.label_smoothing, dtype=self._dtype
+        )
+        if config.ar:
+            loss = loss + config.ar * batch.num_tokens * dropped.square().mean()
+        if config.tar and len(h) > 1:
+            loss = loss + config.tar * batch.num_tokens * (h[1:] - h[:-1]).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(nll)
+
+    def _noise(self, window: int) -> Noise:
+        """The noise of one window: a function of the seed and of how many windows came before."""
+        config = self.config
+        self._generator.manual_seed(mix(config.seed, window))
+
+        def rate(own: float | None) -> float:
+            return config.dropout if own is None else own
+
+        return Noise(
+            self._generator,
+            embed=config.dropout_embed,
+            input=rate(config.dropout_input),
+            layer=rate(config.dropout_layer),
+            output=rate(config.dropout_output),
+            recurrent=config.dropout_recurrent,
+            weight=config.dropout_weight,
+            locked=config.locked,
+        )
+
+    # --- validations and reports -------------------------------------------------------------------------------------
+
+    def _validate(self) -> None:
+        """Validate, keep what is best, decide how to go on, and save."""
+        with self.average.in_place():
+            tally = self._tally()
+            verdict = self.schedule.observe(tally.nll_per_token)
+            record = self._record()
+            record |= {"valid_nll": tally.nll_per_token, "valid_ppl": tally.ppl, "best": verdict.is_best}
+            if self.watch:
+                first = next(iter(self.batches.batches(Position())))
+                record["grad_by_lag"] = gradient_by_lag(self.network, first.inputs, first.targets)
+            self._write(record)
+            model = replace(self.model, metrics=self._metrics_of(tally))
+            if verdict.is_best:
+                save_model(self.run.best, model)
+            save_model(self.run.last, model)
+        self.average.observe(tally.nll_per_token)
+        self._remember_best(verdict.is_best, verdict.roll_back)
+        if verdict.stop:
+            self.place.finished = verdict.stop
+        elif self.place.position.epoch >= self.config.max_epochs:
+            self.place.finished = f"{self.config.max_epochs} epochs are done"
+        self._save()
+        self._tick = time.monotonic()
+
+    def _tally(self) -> Tally:
+        """The validation text under the network, exactly as `rnntool ppl` scores it."""
+        scorer = NetworkScorer(self.network, self.model.vocabulary, self.model.config.context)
+        return score_ids(scorer, self._told(self.valid))
+
+    def _told(self, corpus: Corpus) -> Iterator[list[int]]:
+        """The lines of a corpus, without `</s>`; the observer hears how far they are."""
+        number = 0
+        for source in corpus.sources:
+            first = source.first_token
+            for end in corpus.ends_of(source):
+                yield corpus.ids[first : int(end) - 1].tolist()
+                first = int(end)
+                number += 1
+                if number % 256 == 0:
+                    self.observer.validating(number / corpus.num_lines)
+
+    def _remember_best(self, is_best: bool, roll_back: bool) -> None:
+        """Keep the best weights where the schedule may return to them, and return to them if it does."""
+        if self.config.schedule != "newbob":
+            return
+        if is_best:
+            self.best_weights = {name: p.detach().clone() for name, p in self.parameters.items()}
+        elif roll_back:
+            with torch.no_grad():
+                for name, weight in self.best_weights.items():
+                    self.parameters[name].copy_(weight)
+
+    def _record(self) -> dict[str, Any]:
+        """A line for metrics.jsonl: how far the run is, and means over the updates since the last line."""
+        place, sums = self.place, self.place.sums
+        return {
+            "step": place.step,
+            "epoch": round(place.progress, 4),
+            "tokens": place.tokens,
+            "seconds": round(place.seconds, 3),
+            "tokens_per_second": round(sums.speed),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "train_nll": sums.nll / max(sums.tokens, 1),
+            "grad_norm": sums.grad_norm / max(sums.updates, 1),
+            "clipped": sums.clipped / max(sums.updates, 1),
+        }
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self._metrics.write(**record)
+        self.observer.reported(record)
+        self.place.sums = Sums()
+
+    def _metrics_of(self, tally: Tally) -> dict[str, Any]:
+        """What a model file says of how it did."""
+        return {
+            "step": self.place.step,
+            "epoch": round(self.place.progress, 4),
+            "tokens": self.place.tokens,
+            "valid_ppl": tally.ppl,
+            "valid_tokens": tally.tokens,
+            "valid_sentences": tally.sentences,
+        }
+
+    # --- saving and stopping -----------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        save_state(self, self._metrics.length)
+        self._saved = time.monotonic()
+        self._failed_saves = 0
+
+    def _pause(self) -> None:
+        """Between two updates: stop if asked to, save if it is time."""
+        now = time.monotonic()
+        if self.stop.status is None and self.max_time is not None and now - self._began >= self.max_time:
+            self.stop.status, self.stop.reason = 75, f"--max-time {self.max_time:g} s is up"
+        if self.stop.status is not None:
+            self._save()
+            what = f"stopped after update {self.place.step}: {self.stop.reason}; everything is saved"
+            raise Stopped(self.run.path, what, status=self.stop.status)
+        if now - self._saved >= self.save_every:
+            self._saved = now
+            try:
+                self._save()
+            except OutputError as error:
+                self._failed_saves += 1
+                if self._failed_saves >= FAILED_SAVES:
+                    raise
+                warnings.warn(RnntoolWarning(error.where, f"{error.what}; the run goes on and tries again"), stacklevel=1)
+            self._tick = time.monotonic()
+
+    def _check_sound(self, nll: float, norm: float, lr: float) -> None:
+        """Raise TrainingError, before the update is applied, if it would spoil the weights."""
+        step = self.place.step + 1
+        even = math.log(self.network.vocab_size)
+        if math.isfinite(nll) and math.isfinite(norm) and nll <= DIVERGED * even:
+            return
+        loss = f"loss is {nll:.4g} at update {step} (lr {lr:.4g}, gradient norm {norm:.4g})"
+        guess = "" if not math.isfinite(nll) else f", guessing evenly has {even:.2f}"
+        clip = f"--clip {self.config.clip / 4:g}" if self.config.clip else "--clip 1"
+        raise TrainingError(
+            self.run.path, f"{loss}{guess}; last good state: {self._newest_state()}", f"{clip}, or a smaller --lr"
+        )
+
+    def _explained(self, error: RuntimeError, batch: Batch) -> RuntimeError | TrainingError:
+        """An out-of-memory error as one of ours; any other as it is."""
+        text = str(error).splitlines()[0]
+        if "out of memory" not in text and "can't allocate memory" not in text:
+            return error
+        tokens, streams = batch.inputs.shape
+        what = (
+            f"out of memory at update {self.place.step + 1}: batch {streams} × {tokens} tokens: {text}; "
+            f"last good state: {self._newest_state()}"
+        )
+        hint = f"--batch-size {max(1, streams // 2)} --accumulate {2 * self.config.accumulate}"
+        return TrainingError(self.run.path, what, hint)
+
+    def _newest_state(self) -> str:
+        states = self.run.states()
+        return states[0][1] if states else "none"

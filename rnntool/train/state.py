@@ -1,0 +1,133 @@
+"""Everything that a run's next update depends on, to one file and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from rnntool.checkpoint.container import Facts
+from rnntool.data.batch import Position
+from rnntool.errors import ModelError
+
+if TYPE_CHECKING:
+    from rnntool.train.loop import Trainer
+
+
+@dataclass
+class Sums:
+    """What has been summed since the last report.
+
+    Args:
+        nll: −Σ log P of the targets, in nats.
+        tokens: targets.
+        updates: updates.
+        clipped: updates whose gradient was shortened.
+        grad_norm: Σ of the gradients' norms.
+        seconds: of training, not of validation.
+    """
+
+    nll: float = 0.0
+    tokens: int = 0
+    updates: int = 0
+    clipped: int = 0
+    grad_norm: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def speed(self) -> float:
+        """Tokens per second."""
+        return self.tokens / max(self.seconds, 1e-9)
+
+
+@dataclass
+class Place:
+    """How far a run has come.
+
+    Args:
+        step: updates done.
+        windows: batches computed; they seed the noise.
+        tokens: targets learnt from.
+        seconds: spent on updates, over all sittings.
+        position: in the data.
+        progress: epochs done, with fractions.
+        finished: why the run is over; empty while it is not.
+        sums: of the current report.
+    """
+
+    step: int = 0
+    windows: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    position: Position = field(default_factory=Position)
+    progress: float = 0.0
+    finished: str = ""
+    sums: Sums = field(default_factory=Sums)
+
+
+def save_state(trainer: Trainer, metrics_length: int) -> str:
+    """Write a state, durable, and return its path.
+
+    Args:
+        trainer: whose run it is.
+        metrics_length: bytes of metrics.jsonl that belong to it.
+    """
+    facts: Facts = {
+        "place": asdict(trainer.place),
+        "schedule": trainer.schedule.memory,
+        "average": trainer.average.memory,
+        "metrics_length": metrics_length,
+        "data": trainer.model.provenance.get("data", []),
+    }
+    tensors: dict[str, Tensor] = {f"weights.{name}": p for name, p in trainer.parameters.items()}
+    tensors |= {f"average.{name}": weight for name, weight in trainer.average.weights.items()}
+    tensors |= {f"best.{name}": weight for name, weight in trainer.best_weights.items()}
+    tensors |= {f"carried.{index}": s for index, s in enumerate(trainer.carried)}
+    for index, memory in trainer.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": value for key, value in memory.items() if value is not None}
+    return trainer.run.save_state(trainer.place.step, facts, tensors)
+
+
+def load_state(trainer: Trainer) -> bool:
+    """Take up the newest undamaged state; False if there is none and the run begins.
+
+    Raises:
+        ModelError: all states are damaged, or they are of another network or text.
+    """
+    found = trainer.run.load_state()
+    if found is None:
+        trainer.run.cut_metrics(0)
+        return False
+    facts, tensors = found
+    if facts["data"] != trainer.model.provenance.get("data", []):
+        raise ModelError(trainer.run.path, "the text has changed since this run began", "--force, to begin again")
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = tensor
+    device = next(iter(trainer.parameters.values())).device
+    with torch.no_grad():
+        for name, parameter in trainer.parameters.items():
+            parameter.copy_(parts["weights"][name])
+    _load_optimizer(trainer.optimizer, parts.get("optimizer", {}))
+    place = facts["place"]
+    sums, position = Sums(**place.pop("sums")), Position(**place.pop("position"))
+    trainer.place = Place(**place, sums=sums, position=position)
+    trainer.schedule.recall(facts["schedule"])
+    trainer.average.recall(facts["average"], {n: t.to(device) for n, t in parts.get("average", {}).items()})
+    trainer.best_weights = {name: tensor.to(device) for name, tensor in parts.get("best", {}).items()}
+    carried = parts.get("carried", {})
+    trainer.carried = tuple(carried[str(index)].to(device) for index in range(len(carried)))
+    trainer.run.cut_metrics(facts["metrics_length"])
+    return True
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    if state:
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

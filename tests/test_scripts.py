@@ -1,0 +1,141 @@
+"""The scripts of the checkout, and what a wheel of it installs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from rnntool import __version__
+from tests.conftest import ROOT
+
+SHELL_SCRIPTS = sorted(
+    path
+    for folder in ("scripts", ".ci")
+    for path in (ROOT / folder).rglob("*")
+    if path.is_file() and re.match(rb"#!.*\b(sh|bash)\n", path.read_bytes())
+)
+
+
+@pytest.mark.parametrize("script", SHELL_SCRIPTS, ids=lambda path: path.name)
+def test_shell_scripts_are_clean(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    if shutil.which("shellcheck") is None:
+        pytest.skip("no shellcheck")
+    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
+def test_every_package_we_name_has_a_tested_version() -> None:
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        project = tomllib.load(file)
+    named = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["plot"],
+        *project["dependency-groups"]["dev"],
+    ]
+    lines = (ROOT / "scripts" / "constraints.txt").read_text().splitlines()
+    pinned = [line.split("==")[0] for line in lines if not line.startswith("#")]
+    assert sorted(re.split(r"[<>=;]", name)[0] for name in named) == pinned
+
+
+def reference(*words: str) -> list[str]:
+    script = ROOT / "scripts" / "python-reference"
+    done = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_the_reference_is_split_without_overlap() -> None:
+    everything, train, valid = reference(), reference("train"), reference("valid")
+    assert sorted(train + valid) == sorted(everything)
+    assert not set(train) & set(valid)
+    assert 0.08 < len(valid) / len(everything) < 0.12
+    assert sum(len(line.split()) for line in everything) > 30_000
+
+
+def test_the_reference_is_english() -> None:
+    assert "assignments to __debug__ are illegal ." in reference()
+
+
+def test_setup_says_which_python_it_needs(tmp_path: Path) -> None:
+    """A checkout of its own, so that nothing here changes."""
+    for name in ("pyproject.toml", "scripts"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    old = tmp_path / "old"
+    old.write_text('#!/bin/sh\ncase "$1" in --version) echo Python 3.8.20;; *) exit 1;; esac\n')
+    old.chmod(0o755)
+    (tmp_path / "scripts").unlink()
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    for script in ("setup", "test", "quickstart"):
+        done = subprocess.run(
+            [tmp_path / "scripts" / script],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHON": str(old)},
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"scripts/{script}: needs Python 3.11 to 3.14, found Python 3.8.20; PYTHON=/path/to/python names another\n"
+        )
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
+    assert wheel.name == f"rnntool-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        metadata = archive.read(f"rnntool-{__version__}.dist-info/METADATA").decode()
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "rnntool").rglob("*.py")}
+    assert modules <= names
+    assert {"rnntool/py.typed", f"rnntool-{__version__}.dist-info/licenses/LICENSE"} <= names
+    assert "License-Expression: Apache-2.0\n" in metadata
+    assert not [name for name in names if "test" in name or "__pycache__" in name]
+
+
+def test_a_wheel_installed_elsewhere_brings_program_pages_and_completion(wheel: Path, tmp_path: Path) -> None:
+    """Installed under a prefix of its own, without its dependencies, which are this environment's."""
+    prefix = tmp_path / "prefix"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--prefix", str(prefix), str(wheel)],
+        check=True,
+        capture_output=True,
+    )
+    packages = sysconfig.get_path("purelib", vars={"base": str(prefix)})
+    environment = {**os.environ, "PYTHONPATH": packages, "PATH": f"{prefix / 'bin'}:{os.environ['PATH']}"}
+
+    def output_of(*words: str) -> str:
+        return subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment).stdout
+
+    assert output_of("rnntool", "--version") == f"rnntool {__version__}\n"
+    assert output_of("rnntool", "man", "man").startswith("\nNAME\n     rnntool-man ")
+    share = prefix / "share"
+    pages = sorted(path.relative_to(ROOT / "man") for path in (ROOT / "man").rglob("*.[1-8]"))
+    assert sorted(path.relative_to(share / "man") for path in share.glob("man/*/*")) == pages
+    script = share / "bash-completion" / "completions" / "rnntool"
+    assert script.read_text() == output_of("rnntool", "completion", "bash")
+    assert (share / "zsh" / "site-functions" / "_rnntool").exists()
+    assert (share / "fish" / "vendor_completions.d" / "rnntool.fish").exists()
+    if shutil.which("man"):
+        assert "rnntool-man" in output_of("man", "-w", "rnntool-man")
