@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import gzip
 import multiprocessing
 import os
+import shutil
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from multiprocessing import reduction
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from random import Random
+from typing import IO, Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 """The root of the checkout."""
+
+GRAMMAR = (
+    (("the", "a", "this", "every", "no"), ("der", "ein", "dieser", "jeder", "kein")),
+    (("old", "red", "small", "very old", "silent"), ("alte", "rote", "kleine", "uralte", "stille")),
+    (("king", "ship", "dog", "poet", "river"), ("König", "Kahn", "Hund", "Dichter", "Fluss")),
+    (("sees", "takes", "follows", "is not"), ("sieht", "nimmt", "verfolgt", "ist nicht")),
+    (
+        ("the sea", "a rose", "the sun , slowly", "it", "a thing of beauty"),
+        ("die See", "es", "den Tag", "ihn", "Rosen"),
+    ),
+)
+"""The sentences of the toy texts: one choice after another, in English and in German."""
+
+TOY_COMMANDS = (
+    "vocab -o words.tsv train.txt",
+    "vocab -u char -o chars.tsv train.txt",
+    "vocab -u spm --size 60 -o joint.spm train.en train.de",
+    "train -V words.tsv --valid valid.txt --arch elman:8 --max-epochs 2 -o run train.txt",
+    "train -V words.tsv --valid valid.txt --arch gru:8 --max-epochs 2 -o other train.txt",
+)
+
+COLLECT = -1
+"""Keep what is written to this stream."""
 
 
 @dataclass(frozen=True)
@@ -24,70 +55,134 @@ class Finished:
     err: str
 
 
-Run = Callable[..., Finished]
-"""run(*words, stdin=…, cwd=…, env=…) -> Finished."""
+class Handed:
+    """A file descriptor on its way into a process of the fork server; None is a closed stream."""
+
+    def __init__(self, number: int | None) -> None:
+        self.number = number
+
+    def __getstate__(self) -> tuple[object]:
+        return (None if self.number is None else reduction.DupFd(self.number),)
+
+    def __setstate__(self, state: tuple[Any]) -> None:
+        self.number = None if state[0] is None else state[0].detach()
+
+    def become(self, number: int) -> IO[str] | None:
+        """Take the place of a standard stream, and open it as Python does at its start."""
+        if self.number is None:
+            os.close(number)
+            return None
+        os.dup2(self.number, number)
+        if self.number > 2:
+            os.close(self.number)
+        return os.fdopen(number, "w" if number else "r", closefd=False)
 
 
-def _child(words: list[str], files: tuple[str, str, str], cwd: str, env: Mapping[str, str]) -> None:
-    """Become `rnntool WORDS` with its standard streams in three files."""
+def _child(words: list[str], streams: tuple[Handed, Handed, Handed], cwd: str, env: Mapping[str, str]) -> None:
+    """Become `rnntool WORDS`."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    for number, (file, flags) in enumerate(zip(files, (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY), strict=True)):
-        os.dup2(os.open(file, flags), number)
-    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+    sys.stdin, sys.stdout, sys.stderr = (stream.become(number) for number, stream in enumerate(streams))  # type: ignore
     from rnntool.cli.main import main
 
-    status = main(words)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    os._exit(main(words))
+
+
+class Running:
+    """A run of the program under way, in a process of its own.
+
+    Args:
+        server: what it is forked from.
+        words: the command line after `rnntool`.
+        stdin: what it reads: bytes, a text, a file descriptor, or None for a closed stream.
+        stdout: a file descriptor, None for a closed stream, or absent to collect what is written.
+        stderr: as stdout.
+        cwd: where it runs.
+        env: what is added to the environment.
+    """
+
+    def __init__(
+        self,
+        server: ForkServerContext,
+        words: Iterable[str | Path],
+        *,
+        stdin: str | bytes | int | None = b"",
+        stdout: int | None = COLLECT,
+        stderr: int | None = COLLECT,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._collected = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115  # closed by finish
+        given: list[int | None] = []
+        for file, stream in zip(self._collected, (stdin, stdout, stderr), strict=True):
+            if isinstance(stream, str | bytes):
+                file.write(stream.encode() if isinstance(stream, str) else stream)
+                file.seek(0)
+            given.append(stream if stream is None or (isinstance(stream, int) and stream >= 0) else file.fileno())
+        self.words = [str(word) for word in words]
+        streams = tuple(map(Handed, given))
+        self._process = server.Process(
+            target=_child, args=(self.words, streams, str(cwd), {**os.environ, **(env or {})}), daemon=True
+        )
+        self._process.start()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def finish(self, timeout: float = 120) -> Finished:
+        """Wait for its end; a death by signal n has the status 128 + n, as in a shell."""
+        self._process.join(timeout)
+        if self._process.is_alive():
+            self._process.kill()
+            raise TimeoutError(f"rnntool {' '.join(self.words)} still ran after {timeout} s")
+        status = self._process.exitcode
+        assert status is not None
+        written = []
+        for file in self._collected[1:]:
+            file.seek(0)
+            written.append(file.read().decode())
+        for file in self._collected:
+            file.close()
+        return Finished(status if status >= 0 else 128 - status, *written)
+
+
+Start = Callable[..., Running]
+"""start(*words, stdin=…, stdout=…, stderr=…, cwd=…, env=…) -> Running."""
+
+Run = Callable[..., Finished]
+"""run(*words, …) -> Finished; the same and waits."""
 
 
 @pytest.fixture(scope="session")
-def _server() -> multiprocessing.context.ForkServerContext:
+def server() -> ForkServerContext:
     """Processes forked from one that has imported torch and done nothing with it: real streams and statuses, fast."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "numpy", "rnntool.cli.main"])
+    context.set_forkserver_preload(["torch", "numpy", "rnntool.cli.main", "tests.conftest"])
     return context
 
 
 @pytest.fixture
-def run(_server: multiprocessing.context.ForkServerContext, tmp_path: Path) -> Run:
-    """Run the program in a process of its own, as a stranger would: run("ppl", "-m", "m.rnn", stdin="a b\\n")."""
-    count = 0
+def start(server: ForkServerContext, tmp_path: Path) -> Start:
+    """Start the program as a stranger would, and go on while it runs."""
 
-    def run_once(
-        *words: str | Path,
-        stdin: str | bytes = b"",
-        cwd: Path = tmp_path,
-        env: Mapping[str, str] | None = None,
-        timeout: float = 120,
-    ) -> Finished:
-        nonlocal count
-        count += 1
-        streams = tmp_path / f".streams-{count}"
-        streams.mkdir()
-        files = tuple(str(streams / name) for name in ("in", "out", "err"))
-        Path(files[0]).write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
-        for file in files[1:]:
-            Path(file).touch()
-        process = _server.Process(
-            target=_child, args=([str(word) for word in words], files, str(cwd), {**os.environ, **(env or {})})
-        )
-        process.start()
-        process.join(timeout)
-        if process.is_alive():
-            process.kill()
-            process.join()
-            raise TimeoutError(f"rnntool {' '.join(map(str, words))} still ran after {timeout} s")
-        status = process.exitcode
-        assert status is not None
-        out, err = (Path(file).read_bytes().decode() for file in files[1:])
-        return Finished(status if status >= 0 else 128 - status, out, err)
+    def started(*words: str | Path, **streams: Any) -> Running:
+        return Running(server, words, **{"cwd": tmp_path, **streams})
 
-    return run_once
+    return started
+
+
+@pytest.fixture
+def run(start: Start) -> Run:
+    """Run the program as a stranger would: run("ppl", "-m", "m.rnn", stdin="a b\\n")."""
+
+    def finished(*words: str | Path, timeout: float = 120, **streams: Any) -> Finished:
+        return start(*words, **streams).finish(timeout)
+
+    return finished
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -100,3 +195,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory: pytest.TempPathFactory, server: ForkServerContext) -> Path:
+    """A folder with a little of everything; copy it before writing there.
+
+    train.txt valid.txt test.txt    sentences of a small grammar, one per line
+    text.txt                        a copy of test.txt
+    news.txt.gz                     train.txt, compressed
+    train.en train.de               sentence pairs
+    words.tsv chars.tsv joint.spm   vocabularies: words of train.txt, its characters, SentencePiece of the pairs
+    run/ other.rnn                  a run directory with a tiny model, and another model of the same words
+    """
+    folder = tmp_path_factory.mktemp("toys")
+    random = Random(1)
+
+    def sentence(language: int) -> str:
+        return " ".join(random.choice(words[language]) for words in GRAMMAR)
+
+    for name, number in (("train", 400), ("valid", 40), ("test", 40)):
+        (folder / f"{name}.txt").write_text("".join(f"{sentence(0)}\n" for _ in range(number)))
+    for language, suffix in enumerate(("en", "de")):
+        random.seed(2)
+        (folder / f"train.{suffix}").write_text("".join(f"{sentence(language)}\n" for _ in range(400)))
+    shutil.copy(folder / "test.txt", folder / "text.txt")
+    (folder / "news.txt.gz").write_bytes(gzip.compress((folder / "train.txt").read_bytes(), mtime=0))
+    for line in TOY_COMMANDS:
+        done = Running(server, line.split(), cwd=folder).finish()
+        assert done.status == 0, f"{line}\n{done.err}"
+    shutil.copy(folder / "other" / "best.rnn", folder / "other.rnn")
+    shutil.rmtree(folder / "other")
+    return folder

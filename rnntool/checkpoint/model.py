@@ -7,6 +7,7 @@ run of one command: no time, no host, no path but those that were typed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -52,7 +53,7 @@ def save_model(path: str, model: Model) -> None:
         OutputError: the disk does not take it.
         ModelError: a weight is not a finite number; nothing is written.
     """
-    weights = {name: tensor for name, tensor in model.network.named_parameters()}
+    weights = dict(model.network.named_parameters())
     check_finite(path, weights)
     facts = {
         "config": asdict(model.config),
@@ -60,7 +61,7 @@ def save_model(path: str, model: Model) -> None:
         "provenance": model.provenance,
         "metrics": model.metrics,
     }
-    tensors = {WEIGHTS + name: tensor for name, tensor in weights.items()}
+    tensors: dict[str, Tensor] = {WEIGHTS + name: tensor for name, tensor in weights.items()}
     tensors[VOCABULARY] = torch.from_numpy(np.frombuffer(model.vocabulary.to_bytes(), dtype=np.uint8).copy())
     write_container(path, "model", facts, tensors)
 
@@ -110,7 +111,7 @@ def fill(network: Network, weights: dict[str, Tensor], path: str) -> None:
         network.output.weight = network.embedding
 
 
-def check_finite(path: str, weights: dict[str, Tensor]) -> None:
+def check_finite(path: str, weights: Mapping[str, Tensor]) -> None:
     """Raise ModelError if a weight is infinite or not a number."""
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():

@@ -27,7 +27,6 @@ from torch import Tensor
 
 from rnntool.checkpoint.container import Facts, read_container, write_container
 from rnntool.errors import InputError, ModelError, OutputError, RnntoolError, RnntoolWarning, TrainingError
-from rnntool.text.files import write_whole
 
 STATES_KEPT = 3
 _STATE = re.compile(r"state-(\d+)\.rnn")

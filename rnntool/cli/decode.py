@@ -22,7 +22,7 @@ def command(vocab: str, ids: bool, output: str, text: tuple[str, ...]) -> None:
 
     Examples:
       rnntool encode -V joint.spm < in.txt | rnntool decode -V joint.spm
-      rnntool translate -m ende.rnn < in.pieces | rnntool decode -V joint.spm
+      rnntool decode -V words.tsv --ids text.ids > text.txt
     """
     from rnntool.text.decoding import decoder
     from rnntool.text.files import is_regular, read_blocks, shown

@@ -46,7 +46,7 @@ def command(
 
     Examples:
       rnntool encode -V joint.spm < train.en > train.pieces
-      rnntool encode -V words.tsv --ids text.txt | rnntool decode -V words.tsv --ids
+      rnntool encode -V words.tsv --ids text.txt > text.ids
     """
     from rnntool.text.files import is_regular, read_blocks
     from rnntool.text.vocabulary import read_vocabulary

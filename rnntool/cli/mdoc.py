@@ -49,6 +49,7 @@ class _Page:
         self.indents: list[int] = [0]
         self.tag: str | None = None
         self.literal = False
+        self.authors: list[str] = []
         self.reference: list[str] = []
 
     def lines(self, source: str) -> Iterator[str]:
@@ -95,7 +96,7 @@ class _Page:
             case "Nm" if rest and not self.name:
                 self.name = rest
                 self.words.append(rest)
-            case "Nm" if " " in rest:  # the start of a line of the synopsis
+            case "Nm" if rest and rest not in _CLOSING:  # the start of a line of the synopsis
                 yield from self.paragraph()
                 self.words.append(rest)
             case "Bl":
@@ -126,9 +127,13 @@ class _Page:
                 yield from self.paragraph()
                 yield ""
             case "Re":
-                self.words.append(", ".join(self.reference) + ".")
-                self.reference = []
+                *others, last = self.authors or [""]
+                names = f"{', '.join(others)}{', and ' if len(others) > 1 else ' and '}{last}" if others else last
+                self.words.append(", ".join([names, *self.reference]) + ".")
+                self.authors, self.reference = [], []
                 yield from self.paragraph()
+            case "%A":
+                self.authors.append(unescaped(rest))
             case _ if name in _REFERENCE:
                 self.reference.append(f"“{unescaped(rest)}”" if name == "%T" else unescaped(rest))
             case _ if self.literal:

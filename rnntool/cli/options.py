@@ -33,6 +33,9 @@ from rnntool.errors import InputError, OptionError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+LARGEST_SEED = 2**63 - 1
+"""What every generator of random numbers takes."""
+
 type_of_file = click.Path(allow_dash=True)
 """A file or directory that need not exist yet; `-` is a standard stream; completed as a file name."""
 
@@ -63,7 +66,11 @@ class Option(click.Option):
         if spelled.startswith("--"):
             spelled = f"    {spelled}"
         if isinstance(self.type, click.IntRange | click.FloatRange):
-            text = re.sub(r"(?<=[\[; <=])x(?=[<>=])", self.metavar or "x", text)
+            metavar = self.metavar or "x"
+            text = re.sub(r"(?<=[\[; <=])x(?=[<>=])", metavar, text)
+            text = text.replace(f"0<={metavar}<={LARGEST_SEED}", f"{metavar}>=0")
+        if isinstance(self.show_default, str):  # click puts it in parentheses
+            text = text.replace(f"default: ({self.show_default})", f"default: {self.show_default}")
         return spelled, text
 
 
@@ -82,6 +89,7 @@ class Readable(click.Command):
         for paragraph in inspect.cleandoc(self.help or "").split("\n\n"):
             formatter.write_paragraph()
             with formatter.indentation():
+                paragraph = paragraph.removeprefix("\b\n")  # click's own mark of such a paragraph
                 if "\n  " in paragraph:
                     indent = " " * formatter.current_indent
                     formatter.write("".join(f"{indent}{line}\n" for line in paragraph.split("\n")))
@@ -130,6 +138,19 @@ def option(*names: str, section: str = "Options", **attributes: Any) -> Decorato
     Every option has `help` and, unless it is a flag, a `metavar` that says what it takes.
     """
     return click.option(*names, cls=Option, section=section, **attributes)
+
+
+def under(section: str, *decorators: Decorator) -> Decorator:
+    """Put options, shared ones too, under one heading of the help: `@under("Data", vocabulary(), output())`."""
+
+    def decorate(function: Decorated) -> Decorated:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+            parameters: list[Option] = function.__click_params__  # type: ignore[attr-defined]  # where click keeps them
+            parameters[-1].section = section
+        return function
+
+    return decorate
 
 
 # --- values ----------------------------------------------------------------------------------------------------------
@@ -244,7 +265,7 @@ def batch_size(default: int, *, help: str = "Lines computed together; changes sp
 
 def seed(default: int | None, *, help: str = "Seed of all random numbers.") -> Decorator:
     """-s/--seed N: 0 to 2**63 - 1."""
-    return option("-s", "--seed", type=click.IntRange(0, 2**63 - 1), metavar="N", default=default, help=help)
+    return option("-s", "--seed", type=click.IntRange(0, LARGEST_SEED), metavar="N", default=default, help=help)
 
 
 device = option(
@@ -314,7 +335,7 @@ _CONFIG = "rnntool.config"
 
 
 def _read_config(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Make the keys of a TOML file the defaults of this command's options."""
+    """Make the keys of a TOML file the defaults of this command's options and, as `text`, of its operands."""
     if value is None or ctx.resilient_parsing:
         return
     import tomllib
@@ -330,11 +351,9 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: str | None) 
     names = {
         name.removeprefix("--"): other
         for other in ctx.command.params
-        if isinstance(other, click.Option) and other is not param
         for name in other.opts
-        if name.startswith("--")
+        if other is not param and (name.startswith("--") or isinstance(other, click.Argument))
     }
-    names |= {other.name or "": other for other in ctx.command.params if isinstance(other, click.Argument)}
     defaults: dict[str, Any] = {}
     for key, setting in settings.items():
         if key not in names:

@@ -45,6 +45,7 @@ MODEL, NOISE, UPDATE, RATE, END, RUN = (
     "Run",
 )
 
+
 class _Duration(click.ParamType):  # type: ignore[type-arg]
     """A time such as 90s, 40m or 1.5h, in seconds."""
 
@@ -61,37 +62,81 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 
 @options.command("train")
 @options.vocabulary(required=False)
-@options.option("--valid", type=options.type_of_file, metavar="FILE", multiple=True, help="Validate on FILE; may be repeated.")
 @options.option(
-    "-o", "--out", type=options.type_of_file, metavar="DIR", required=True, help="Run directory, made or taken up again."
+    "--valid", type=options.type_of_file, metavar="FILE", multiple=True, help="Validate on FILE; may be repeated."
+)
+@options.option(
+    "-o",
+    "--out",
+    type=options.type_of_file,
+    metavar="DIR",
+    required=True,
+    help="Run directory, made or taken up again.",
 )
 @options.option("--preset", type=click.Choice(list(PRESETS)), metavar="NAME", help="Begin from a named set of options.")
 @options.option("--init", type=options.type_of_file, metavar="MODEL", help="Start from a model's weights.")
-@_setting("--arch", help="Recurrent layers, as NAME:[LAYERSx]UNITS; rnntool-arch(5).", section=MODEL, metavar="ARCH", type=str, shown="lstm:200")
+@_setting(
+    "--arch",
+    help="Recurrent layers, as NAME:[LAYERSx]UNITS; rnntool-arch(5).",
+    section=MODEL,
+    metavar="ARCH",
+    type=str,
+    shown="lstm:200",
+)
 @_setting("--embed-size", help="Width of the embeddings; default: that of the layers.", section=MODEL, metavar="N")
 @_setting("--output", help="Output layer: full.", section=MODEL, metavar="LAYER", type=click.Choice(OUTPUTS))
 @_switch("--tied", help="Use the embedding as the output layer's weight, too.", section=MODEL)
 @_switch("--residual", help="Add each layer's input to its output.", section=MODEL)
 @_switch("--layer-norm", help="Normalise each layer's output.", section=MODEL)
-@_setting("--context", help="At a line end, carry or reset the hidden state.", section=MODEL, metavar="HOW", type=click.Choice(CONTEXTS))
+@_setting(
+    "--context",
+    help="At a line end, carry or reset the hidden state.",
+    section=MODEL,
+    metavar="HOW",
+    type=click.Choice(CONTEXTS),
+)
 @_setting("--dropout", help="Rate of dropout on the layers' inputs and the last output.", section=NOISE, metavar="RATE")
 @_setting("--dropout-embed", help="Rate for whole words.", section=NOISE, metavar="RATE")
 @_setting("--dropout-input", help="Rate for the embeddings.", section=NOISE, metavar="RATE", type=click.FloatRange(0))
-@_setting("--dropout-layer", help="Rate for what passes between layers.", section=NOISE, metavar="RATE", type=click.FloatRange(0))
-@_setting("--dropout-output", help="Rate for what enters the output layer.", section=NOISE, metavar="RATE", type=click.FloatRange(0))
+@_setting(
+    "--dropout-layer",
+    help="Rate for what passes between layers.",
+    section=NOISE,
+    metavar="RATE",
+    type=click.FloatRange(0),
+)
+@_setting(
+    "--dropout-output",
+    help="Rate for what enters the output layer.",
+    section=NOISE,
+    metavar="RATE",
+    type=click.FloatRange(0),
+)
 @_setting("--dropout-recurrent", help="Rate for units read by recurrent products.", section=NOISE, metavar="RATE")
 @_setting("--dropout-weight", help="Rate for single recurrent weights.", section=NOISE, metavar="RATE")
 @_switch("--locked", help="Hold the masks of dropout over a window's tokens.", section=NOISE)
 @_setting("--label-smoothing", help="Share of the target spread over all words.", section=NOISE, metavar="RATE")
 @_setting("--ar", help="Penalty on the size of the last layer's output.", section=NOISE, metavar="X")
 @_setting("--tar", help="Penalty on its change from token to token.", section=NOISE, metavar="X")
-@_setting("-b", "--batch-size", help="Streams, or lines, side by side.", section=UPDATE, metavar="N", type=click.IntRange(1))
+@_setting(
+    "-b", "--batch-size", help="Streams, or lines, side by side.", section=UPDATE, metavar="N", type=click.IntRange(1)
+)
 @_setting("--bptt", help="Tokens that gradients reach back.", section=UPDATE, metavar="N", type=click.IntRange(1))
 @_setting("--bptt-every", help="Update every N tokens; default: every window.", section=UPDATE, metavar="N")
 @_switch("--bptt-random", help="Draw the lengths of windows around --bptt.", section=UPDATE)
 @_setting("--accumulate", help="Windows in one update.", section=UPDATE, metavar="N", type=click.IntRange(1))
-@_setting("--shuffle/--no-shuffle", help="Draw lines in a new order every epoch; default: if the context is reset.", section=UPDATE)
-@_setting("--optimizer", help="sgd, adagrad, rmsprop, adam or adamw.", section=UPDATE, metavar="NAME", type=click.Choice(OPTIMIZERS))
+@_setting(
+    "--shuffle/--no-shuffle",
+    help="Draw lines in a new order every epoch; default: if the context is reset.",
+    section=UPDATE,
+)
+@_setting(
+    "--optimizer",
+    help="sgd, adagrad, rmsprop, adam or adamw.",
+    section=UPDATE,
+    metavar="NAME",
+    type=click.Choice(OPTIMIZERS),
+)
 @_setting("--momentum", help="Momentum of sgd and rmsprop.", section=UPDATE, metavar="X")
 @_switch("--nesterov", help="Let the momentum of sgd look ahead.", section=UPDATE)
 @_setting("--beta1", help="Decay of adam's mean gradient.", section=UPDATE, metavar="X")
@@ -100,12 +145,30 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_setting("--clip", help="Longest gradient; 0 for no limit.", section=UPDATE, metavar="NORM")
 @_setting("--clip-value", help="Largest element of a gradient.", section=UPDATE, metavar="X")
 @_setting("--clip-step", help="Longest gradient of one step's state (slow).", section=UPDATE, metavar="NORM")
-@_setting("--lr", help="Learning rate; default: by optimizer.", section=RATE, metavar="X", type=click.FloatRange(0, min_open=True))
-@_setting("--schedule", help="constant, newbob, plateau, linear or cosine.", section=RATE, metavar="NAME", type=click.Choice(SCHEDULES))
+@_setting(
+    "--lr",
+    help="Learning rate; default: by optimizer.",
+    section=RATE,
+    metavar="X",
+    type=click.FloatRange(0, min_open=True),
+)
+@_setting(
+    "--schedule",
+    help="constant, newbob, plateau, linear or cosine.",
+    section=RATE,
+    metavar="NAME",
+    type=click.Choice(SCHEDULES),
+)
 @_setting("--warmup", help="Updates over which the rate rises.", section=RATE, metavar="N")
 @_setting("--lr-factor", help="What newbob and plateau multiply the rate by.", section=RATE, metavar="X")
 @_setting("--min-improvement", help="Ratio of entropies that newbob and plateau ask for.", section=RATE, metavar="X")
-@_setting("--average", help="Average weights over updates: none, ema or asgd.", section=RATE, metavar="NAME", type=click.Choice(AVERAGES))
+@_setting(
+    "--average",
+    help="Average weights over updates: none, ema or asgd.",
+    section=RATE,
+    metavar="NAME",
+    type=click.Choice(AVERAGES),
+)
 @_setting("--average-decay", help="Share that an update leaves of ema's average.", section=RATE, metavar="X")
 @_setting("--average-patience", help="Poor validations that start asgd's average.", section=RATE, metavar="N")
 @_setting("--max-epochs", help="Passes over the text.", section=END, metavar="N", type=click.IntRange(1))
@@ -113,7 +176,9 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_setting("--patience", help="Stop after N epochs without a better validation.", section=END, metavar="N")
 @_setting("--target-ppl", help="Stop at a validation perplexity of X.", section=END, metavar="X")
 @_setting("--hold-out", help="Validate on the last share of each TEXT.", section=END, metavar="RATE")
-@_setting("-s", "--seed", help="Seed of all random numbers.", section=RUN, metavar="N", type=click.IntRange(0, 2**63 - 1))
+@_setting(
+    "-s", "--seed", help="Seed of all random numbers.", section=RUN, metavar="N", type=click.IntRange(0, 2**63 - 1)
+)
 @options.option(
     "--backend",
     section=RUN,
@@ -130,8 +195,12 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     default="auto",
     help="Of the output layer's products: auto, fp32 or bf16.",
 )
-@options.option("--max-time", section=RUN, type=_Duration(), metavar="TIME", help="Stop with status 75 after TIME (90s, 40m, 2h).")
-@options.option("--save-every", section=RUN, type=_Duration(), metavar="TIME", default="10m", help="Save between validations, too.")
+@options.option(
+    "--max-time", section=RUN, type=_Duration(), metavar="TIME", help="Stop with status 75 after TIME (90s, 40m, 2h)."
+)
+@options.option(
+    "--save-every", section=RUN, type=_Duration(), metavar="TIME", default="10m", help="Save between validations, too."
+)
 @options.option("--watch", section=RUN, is_flag=True, help="Measure the gradient by lag at validations.")
 @options.option("--explain", section=RUN, is_flag=True, help="Say how the network is computed.")
 @options.option("--dry-run", section=RUN, is_flag=True, help="Say what would be trained, and stop.")
@@ -198,7 +267,7 @@ def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, Trai
         The settings as config.toml spells them, and the two configurations.
     """
     preset = PRESETS[given["preset"]] if given["preset"] else {}
-    values = {}
+    values: dict[str, Any] = {}
     for name, default in _DEFAULTS.items():
         chosen = given.get(name)
         if chosen is None:

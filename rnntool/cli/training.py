@@ -66,9 +66,7 @@ def run(job: Job, manner: Manner) -> None:
         model.network.to(manner.device)
         if manner.explain:
             _explain(model)
-        batches = jobs.build_batches(
-            job.training, model.config.context, train, model.vocabulary.eos_id, manner.device
-        )
+        batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
         _introduce(model, train, valid, batches.num_batches)
         stop = StopRequest()
         with _stopping(stop), watching(job.training.max_epochs) as view:

@@ -59,8 +59,9 @@ FORMS = {
 _PATTERN = re.compile(
     r"(?P<cell>[a-z-]+)"
     r"(?::(?:(?P<layers>\d{1,4})x)?(?P<hidden>\d{1,9})(?:(?P<mark>[/+])(?P<second>\d{1,9}))?)?"
-    r"(?:@(?P<decay>\d*\.?\d+))?"
-    r"(?P<words>(?:,[a-z]+)*)"
+    r"(?:@(?P<decay>\d*\.?\d+(?:e-\d{1,3})?))?"
+    r"(?P<words>(?:,[a-z]+)*)",
+    re.ASCII,
 )
 
 
@@ -91,7 +92,7 @@ class Arch:
         if form.second_size or self.second_size:
             text += f"{form.second[0]}{self.second_size}"
         if self.decay is not None:
-            text += f"@{self.decay:g}"
+            text += f"@{self.decay!r}".removesuffix(".0")
         return ",".join([text, *self.words])
 
 

@@ -54,7 +54,8 @@ class NetworkConfig:
             raise OptionError("--context", f"unknown context '{self.context}'; known are {', '.join(CONTEXTS)}")
         if self.tied and self.embed_size not in (0, width):
             raise OptionError(
-                "--tied", f"the embedding has {self.embed_size} columns and {self.arch} gives {width}; tied, they are one"
+                "--tied",
+                f"the embedding has {self.embed_size} columns and {self.arch} gives {width}; tied, they are one",
             )
 
 

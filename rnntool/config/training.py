@@ -6,6 +6,7 @@ The command line's long options, a config file's keys and the fields below are t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from rnntool.errors import OptionError
@@ -13,6 +14,8 @@ from rnntool.errors import OptionError
 OPTIMIZERS = ("sgd", "adagrad", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "newbob", "plateau", "linear", "cosine")
 AVERAGES = ("none", "ema", "asgd")
+AT_LEAST_ONE = ("batch_size", "bptt", "accumulate", "max_epochs", "validations")
+SHARES = ("label_smoothing", "beta1", "beta2", "average_decay", "hold_out")
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,16 @@ class TrainingConfig:
             option = "--" + field.name.replace("_", "-")
             if field.name.startswith("dropout") and value is not None and not 0 <= value < 1:
                 raise OptionError(option, f"a rate of dropout lies in [0, 1), not at {value:g}")
-            if isinstance(value, float | int) and value < 0:
-                raise OptionError(option, f"{value:g} is negative")
-        if self.bptt < 1 or self.batch_size < 1 or self.accumulate < 1 or self.max_epochs < 1:
-            raise OptionError("--bptt", "windows, batches and epochs hold at least one")
+            if isinstance(value, float | int) and not 0 <= value < math.inf:
+                raise OptionError(option, f"{value:g} is {'negative' if value < 0 else 'not a finite number'}")
+            if field.name in AT_LEAST_ONE and value < 1:
+                raise OptionError(option, "must be at least 1")
+            if field.name in SHARES and value >= 1:
+                raise OptionError(option, f"a share lies in [0, 1), not at {value:g}")
         if self.bptt_every > self.bptt:
-            raise OptionError("--bptt-every", f"{self.bptt_every} tokens cannot be learnt from in windows of {self.bptt}")
+            raise OptionError(
+                "--bptt-every", f"{self.bptt_every} tokens cannot be learnt from in windows of {self.bptt}"
+            )
         if self.bptt_every and self.bptt_random:
             raise OptionError("--bptt-every", "windows that overlap have one length; leave out --bptt-random")
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum > 0):

@@ -52,7 +52,7 @@ class NetworkScorer:
             stream[end - len(line) : end] = line
         ids = torch.from_numpy(stream).to(self._device)[:, None]  # (N + 1, 1): a `</s>`, then the lines
         scores = []
-        for inputs, targets in zip(ids[:-1].split(WINDOW), ids[1:].split(WINDOW), strict=True):
+        for inputs, targets in zip(torch.split(ids[:-1], WINDOW), torch.split(ids[1:], WINDOW), strict=True):
             nll, state = self.network.nll(inputs, targets, state)
             scores.append(nll[:, 0])
         log_probs = -torch.cat(scores).double().cpu().numpy()

@@ -11,10 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from rnntool.score.scorer import LogProbs, Scorer
+
+GROUP = 1024
+GROUP_SIZE = 1 << 16
+"""Most lines, and about the most tokens or characters, in one of the groups of `grouped`."""
+
+Line = TypeVar("Line", bound=Sequence[object])
 
 
 @dataclass
@@ -120,7 +127,7 @@ def score_lines(scorer: Scorer, groups: Iterable[Sequence[str]]) -> Iterator[lis
 
     Args:
         scorer: the model.
-        groups: lines that are computed together; each group's answer is out before the next is read.
+        groups: lines that are computed together (`grouped`); each group's answer is out before the next is read.
     """
     vocabulary = scorer.vocabulary
     state = scorer.state0()
@@ -131,11 +138,11 @@ def score_lines(scorer: Scorer, groups: Iterable[Sequence[str]]) -> Iterator[lis
         yield [ScoredLine(*each) for each in zip(lines, ids, log_probs, flags, strict=True)]
 
 
-def score_ids(scorer: Scorer, lines: Iterable[Sequence[int]], *, group: int = 1024) -> Tally:
+def score_ids(scorer: Scorer, lines: Iterable[Sequence[int]]) -> Tally:
     """The tally of lines that are ids already; chars, bytes and OOV are left at 0."""
     state = scorer.state0()
     total = Tally()
-    for part in _groups(lines, group):
+    for part in grouped(lines):
         scores, state = scorer.score(part, state)
         for log_probs in scores:
             total.sentences += 1
@@ -184,12 +191,15 @@ def _oov_flags(scorer: Scorer, line: str, ids: Sequence[int]) -> list[bool]:
     return [id_ == vocabulary.unk_id and piece != unk for id_, piece in zip(ids, pieces, strict=True)]
 
 
-def _groups(lines: Iterable[Sequence[int]], size: int) -> Iterator[list[Sequence[int]]]:
-    group: list[Sequence[int]] = []
+def grouped(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Lines in groups that are worth computing together and small enough to be held at once."""
+    group: list[Line] = []
+    size = 0
     for line in lines:
         group.append(line)
-        if len(group) == size:
+        size += len(line) + 1
+        if len(group) >= GROUP or size >= GROUP_SIZE:
             yield group
-            group = []
+            group, size = [], 0
     if group:
         yield group

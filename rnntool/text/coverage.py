@@ -43,7 +43,7 @@ def growth(blocks: Iterable[bytes], vocabulary: Vocabulary) -> Iterator[Coverage
     known = _known(vocabulary)
     seen: set[Any] = set()
     num_tokens = num_oov = 0
-    step = 10
+    step, told = 10, -1
     for block in blocks:
         for tokens in _tokens(block, vocabulary):
             start = 0
@@ -55,8 +55,9 @@ def growth(blocks: Iterable[bytes], vocabulary: Vocabulary) -> Iterator[Coverage
                 seen.update(part)
                 if num_tokens == step:
                     yield Coverage(num_tokens, len(seen), num_oov, len(seen - known))
+                    told = step
                     step *= 10
-    if num_tokens * 10 != step or not num_tokens:
+    if num_tokens != told:
         yield Coverage(num_tokens, len(seen), num_oov, len(seen - known))
 
 

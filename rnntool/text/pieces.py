@@ -162,7 +162,7 @@ def train(
 
     Args:
         lines: the text.  A line longer than SentencePiece takes is cut, at white space if it has any.
-        size: pieces, the special ones counted.
+        size: pieces at most, the special ones counted; fewer with a warning, if the text has no more.
         model_type: `unigram` or `bpe`.
         specials: tokens that text may hold and that are never cut.
         where: what messages call the text.
@@ -171,7 +171,7 @@ def train(
         The bytes of the model file.
 
     Raises:
-        InputError: the text has no tokens, or too few for `size`.
+        InputError: the text has no tokens, or more characters than `size` leaves room for.
     """
     import sentencepiece
 
@@ -193,10 +193,14 @@ def train(
                 pad_id=-1,
                 num_threads=1,  # the model file remembers this number
                 max_sentence_length=LONGEST_SENTENCE,
+                hard_vocab_limit=False,
                 minloglevel=2,
             )
     except RuntimeError as error:
         raise _translated(str(error), size, where) from error
+    found = len(Pieces(model.getvalue(), where).tokens)
+    if found < size:
+        warnings.warn(RnntoolWarning(where, f"has text for {found} pieces; {size} were asked for"), stacklevel=2)
     return model.getvalue()
 
 
@@ -250,12 +254,6 @@ def _cut(sentence: bytes) -> Iterator[bytes]:
 
 def _translated(message: str, size: int, where: str) -> InputError | OptionError:
     """SentencePiece's assertion as a message of ours."""
-    if match := re.search(r"Vocabulary size (?:is )?too high.*<= (\d+)", message):
-        return InputError(
-            where,
-            f"has text for {match[1]} pieces, --size asks for {size}",
-            f"--size {match[1]}",
-        )
     if match := re.search(r"smaller than required_chars\. *\d+ vs (\d+)", message):
         return InputError(
             where,

@@ -114,20 +114,27 @@ class Trainer:
             TrainingError: it diverged or ran out of memory; the last good state and model are kept.
         """
         is_resumed = load_state(self)
-        if self.place.finished:
-            return self.place.finished
-        self._metrics = Metrics(self.run.metrics)
-        try:
-            self.observer.began(resumed_at=self.place.step if is_resumed else None)
-            if not is_resumed:
-                self._save()
-            self._began = self._tick = self._saved = time.monotonic()
-            with fast_products():
-                while not self.place.finished:
-                    self._epoch()
-        finally:
-            self._metrics.close()
+        if not self.place.finished:
+            self._metrics = Metrics(self.run.metrics)
+            try:
+                self._train(is_resumed)
+            finally:
+                self._metrics.close()
         return self.place.finished
+
+    def _train(self, is_resumed: bool) -> None:
+        """From where the run is to its end."""
+        self.observer.began(resumed_at=self.place.step if is_resumed else None)
+        if not is_resumed:
+            self._save()
+        self._began = self._tick = self._saved = time.monotonic()
+        with fast_products():
+            while not self._is_over:
+                self._epoch()
+
+    @property
+    def _is_over(self) -> bool:
+        return bool(self.place.finished)
 
     def _epoch(self) -> None:
         """The rest of the current epoch."""
@@ -144,7 +151,7 @@ class Trainer:
                 self._validate()
             elif self.place.sums.updates >= self._report_every:
                 self._write(self._record())
-            if self.place.finished:
+            if self._is_over:
                 return
             self._pause()
 
@@ -163,9 +170,7 @@ class Trainer:
         except RuntimeError as error:
             raise self._explained(error, group[-1]) from error
         norm = float(
-            clip_gradients(
-                list(self.parameters.values()), tokens=tokens, norm=config.clip, value=config.clip_value
-            )
+            clip_gradients(list(self.parameters.values()), tokens=tokens, norm=config.clip, value=config.clip_value)
         )
         self._check_sound(nll / tokens, norm, lr)
         self.optimizer.step()
@@ -343,7 +348,9 @@ class Trainer:
                 self._failed_saves += 1
                 if self._failed_saves >= FAILED_SAVES:
                     raise
-                warnings.warn(RnntoolWarning(error.where, f"{error.what}; the run goes on and tries again"), stacklevel=1)
+                warnings.warn(
+                    RnntoolWarning(error.where, f"{error.what}; the run goes on and tries again"), stacklevel=1
+                )
             self._tick = time.monotonic()
 
     def _check_sound(self, nll: float, norm: float, lr: float) -> None:

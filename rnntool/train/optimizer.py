@@ -63,4 +63,5 @@ def clip_gradients(parameters: list[nn.Parameter], *, tokens: int, norm: float, 
 
 def _norm(tensors: list[Tensor]) -> Tensor:
     """The Euclidean norm of all elements together."""
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    return norm

@@ -88,7 +88,9 @@ class Schedule:
             roll_back = not is_best
             if not improved:
                 if self.falling:
-                    stop = f"the entropy improved by less than a ratio of {config.min_improvement:g} for the second time"
+                    stop = (
+                        f"the entropy improved by less than a ratio of {config.min_improvement:g} for the second time"
+                    )
                 self.falling = True
             if self.falling:
                 self.factor *= config.lr_factor

@@ -152,7 +152,7 @@ def test_a_byte_order_mark_and_carriage_returns_are_dropped_with_one_warning_eac
 
 
 def test_a_file_that_is_only_a_byte_order_mark_has_no_lines() -> None:
-    with pytest.warns(RnntoolWarning, match="byte order mark"):
+    with pytest.warns(RnntoolWarning, match=r"byte order mark"):
         assert lines_of(b"\xef\xbb\xbf") == []
 
 
@@ -172,7 +172,7 @@ def test_what_cannot_be_opened_is_named_with_the_reason(tmp_path: Path) -> None:
 
 def test_a_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(InputError, match="^standard input: Bad file descriptor$"):
+    with pytest.raises(InputError, match=r"^standard input: Bad file descriptor$"):
         next(read_lines("-"))
     assert not is_regular("-")
 
@@ -203,7 +203,7 @@ def test_a_line_longer_than_allowed_is_refused_before_it_is_in_memory() -> None:
         while True:
             yield b"x" * 1000
 
-    with pytest.raises(InputError, match="^t:2: a line of more than 5000 bytes$"):
+    with pytest.raises(InputError, match=r"^t:2: a line of more than 5000 bytes$"):
         list(clean_blocks(endless(), "t", longest=5000))
 
 
@@ -237,7 +237,7 @@ def test_an_error_comes_after_the_items_before_it(wait: bool) -> None:
         raise InputError("t:6", "bad")
 
     found = []
-    with pytest.raises(InputError, match="^t:6: bad$"):
+    with pytest.raises(InputError, match=r"^t:6: bad$"):
         for group in arriving(failing(), 3, wait=wait):
             found += group
     assert found == [0, 1, 2, 3, 4]
@@ -369,7 +369,7 @@ def test_what_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="^/dev/full: No space left on device$"):
+    with pytest.raises(OutputError, match=r"^/dev/full: No space left on device$"):
         write_whole("/dev/full", b"data")
 
 

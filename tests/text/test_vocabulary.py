@@ -97,7 +97,7 @@ def test_a_literal_unk_is_known_and_an_unknown_word_is_not() -> None:
 
 def test_a_word_spelled_like_the_end_of_a_line_is_unknown_with_one_warning() -> None:
     known = vocabulary("word")
-    with pytest.warns(RnntoolWarning, match="^the text holds </s> as a word; read as <unk>$") as caught:
+    with pytest.warns(RnntoolWarning, match=r"^the text holds </s> as a word; read as <unk>$") as caught:
         assert known.encode_counting("the </s> </s>")[1] == 2
         ids, num_oov = known.encode_block(b"the </s>\n<s>\n")
     assert len(caught) == 1
@@ -124,16 +124,19 @@ def test_spm_has_unk_and_eos_first_whatever_the_text() -> None:
     assert known.decode([*known.encode("the cat"), known.eos_id]) == "the cat"
 
 
-def test_the_same_text_gives_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+def test_the_same_text_gives_the_same_bytes_in_another_process() -> None:
     program = (
         "from rnntool.text.pieces import train;"
         "import hashlib, sys;"
         "lines = ['the cat sat on the mat', 'a dog sat there'] * 9;"
-        "print(hashlib.sha256(train(lines, size=25, model_type='unigram')).hexdigest())"
+        "print(hashlib.sha256(train(lines, size=18, model_type='unigram')).hexdigest())"
     )
-    digests = {subprocess.run([sys.executable, "-c", program], capture_output=True).stdout for _ in range(2)}
+    root = Path(__file__).parent.parent.parent
+    digests = {
+        subprocess.run([sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, check=True).stdout
+        for _ in range(2)
+    }
     assert len(digests) == 1
-    assert len(digests.pop()) == 65
 
 
 def test_a_sentencepiece_model_is_known_by_its_bytes(tmp_path: Path) -> None:
@@ -182,12 +185,12 @@ def test_what_is_no_vocabulary_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             Vocabulary.from_bytes(data, "v")
         assert str(caught.value) == expected
-    with pytest.raises(InputError, match="a line of more than"):
+    with pytest.raises(InputError, match=r"a line of more than"):
         read_vocabulary("/dev/zero")
 
 
 def test_only_sentencepiece_can_sample() -> None:
-    with pytest.raises(OptionError, match="this one has unit word$"):
+    with pytest.raises(OptionError, match=r"this one has unit word$"):
         vocabulary("word").sample("the cat", alpha=0.1)
 
 

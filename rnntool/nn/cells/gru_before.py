@@ -34,7 +34,7 @@ class GRUBefore(Cell):
         """h' = (1 − z) h + z tanh(W x + U (r h) + b)."""
         (h,) = state
         H = self.hidden_size
-        x_rz, x_n = (x @ w["weight_ih"].T + w["bias"]).split([2 * H, H], dim=1)
+        x_rz, x_n = torch.split(x @ w["weight_ih"].T + w["bias"], [2 * H, H], dim=1)
         r, z = torch.sigmoid(x_rz + h @ w["weight_hh"][: 2 * H].T).chunk(2, dim=1)  # (B, H) each
         candidate = torch.tanh(x_n + (r * h) @ w["weight_hh"][2 * H :].T)
         h = (1 - z) * h + z * candidate

@@ -26,9 +26,7 @@ class Jordan(Cell):
         activation: `sigmoid` or `tanh`.
     """
 
-    def __init__(
-        self, input_size: int, hidden_size: int, *, decay: float = 0.5, activation: str = "sigmoid"
-    ) -> None:
+    def __init__(self, input_size: int, hidden_size: int, *, decay: float = 0.5, activation: str = "sigmoid") -> None:
         super().__init__(input_size, hidden_size)
         self.decay = decay
         self.activation = activation

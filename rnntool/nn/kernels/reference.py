@@ -37,6 +37,6 @@ class _ClipStep(torch.autograd.Function):
         return s.view_as(s)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         norms = grad.norm(dim=-1, keepdim=True)
         return grad * (ctx.limit / norms.clamp(min=ctx.limit)), None

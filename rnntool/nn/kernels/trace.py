@@ -23,7 +23,7 @@ def run(u: Tensor, s: Tensor, alpha: Tensor | float) -> Tensor:
         alpha: α, one number or (C,).
     """
     states = []
-    for block in u.split(BLOCK):
+    for block in torch.split(u, BLOCK):
         states.append(_block(block, s, alpha))
         s = states[-1][-1]
     return states[0] if len(states) == 1 else torch.cat(states)

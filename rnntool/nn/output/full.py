@@ -41,7 +41,7 @@ class FullSoftmax(nn.Module):
     def nll(self, h: Tensor, targets: Tensor) -> Tensor:
         """−log P(target) in nats, (N,), for h (N, H) and targets (N,)."""
         rows = max(1, BLOCK_BYTES // (4 * len(self.bias)))
-        blocks = zip(h.split(rows), targets.split(rows), strict=True)
+        blocks = zip(torch.split(h, rows), torch.split(targets, rows), strict=True)
         return torch.cat([-self.log_probs(part).gather(1, y[:, None])[:, 0] for part, y in blocks])
 
     def loss(
@@ -145,6 +145,6 @@ class _FusedLoss(torch.autograd.Function):
         return losses.sum(), nll_sum
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         dh, dU, db = ctx.saved_tensors
         return dh * grad, dU * grad, db * grad, None, None, None, None

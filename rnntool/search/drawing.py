@@ -1,0 +1,75 @@
+"""One draw from a distribution over words, bent as the user wishes.
+
+By inversion: the probabilities are summed up, word after word, and the word is taken in whose share a uniform number
+falls.  One number per token, and that number a function of (seed, prompt, sample, position), so that what is drawn does not
+depend on what else is drawn beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnntool.data.order import mix
+
+UNIFORM_BITS = 48
+"""Few enough that a uniform number below 1 times any sum stays below the sum."""
+
+
+@dataclass(frozen=True)
+class Bend:
+    """What is done to a distribution before drawing from it, in this order.
+
+    Args:
+        banned: words that are never drawn.
+        temperature: log-probabilities are divided by it: below 1 sharper, above 1 flatter; 0 takes the likeliest word.
+        top_k: draw among so many of the likeliest words; 0 for all.
+        top_p: draw among the fewest likeliest words that together have this probability (Holtzman et al. 2020).
+    """
+
+    banned: tuple[int, ...] = ()
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+
+def allow(log_probs: Tensor, banned: Sequence[int]) -> Tensor:
+    """log_probs (B, V) with −∞ at the banned words."""
+    if not banned:
+        return log_probs
+    return log_probs.index_fill(1, torch.tensor(banned, device=log_probs.device), -math.inf)
+
+
+def draw(log_probs: Tensor, uniforms: Sequence[float], bend: Bend) -> Tensor:
+    """One word for each row, (B,).
+
+    Args:
+        log_probs: (B, V).
+        uniforms: B numbers in [0, 1).
+        bend: what is done to the distribution first.
+    """
+    scores = allow(log_probs, bend.banned)
+    if bend.temperature == 0:
+        return scores.argmax(dim=1)
+    words = None
+    if bend.top_k:
+        scores, words = scores.topk(min(bend.top_k, scores.shape[1]))
+    elif bend.top_p < 1:
+        scores, words = scores.sort(dim=1, descending=True, stable=True)
+    p = ((scores - scores.amax(dim=1, keepdim=True)) / bend.temperature).exp()
+    mass = p.cumsum(dim=1)
+    if bend.top_p < 1:
+        is_needed = mass - p < bend.top_p * mass[:, -1:]
+        mass = (p * is_needed).cumsum(dim=1)
+    targets = mass[:, -1:] * torch.tensor(uniforms, dtype=mass.dtype, device=mass.device)[:, None]
+    chosen = torch.searchsorted(mass, targets, right=True).clamp(max=mass.shape[1] - 1)
+    return (chosen if words is None else words.gather(1, chosen))[:, 0]
+
+
+def uniform(*key: int) -> float:
+    """A number in (0, 1) that is a function of its key."""
+    return ((mix(*key) >> (63 - UNIFORM_BITS)) + 0.5) / (1 << UNIFORM_BITS)

@@ -1,0 +1,103 @@
+"""What comes next: one or more networks over one vocabulary as one distribution.
+
+    P(w | h) = Σ_i λ_i P_i(w | h)
+
+Computed in float64.  The last bits of a float32 product change with the number of rows computed together; a draw among V
+words falls between two such results about once in V · 10⁷ / V² tokens, and after one other word everything is another.
+In float64 it does not happen, so that a seed gives the same text for every batch size, number of threads and device.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnntool.models.network import Network
+from rnntool.nn.cells.cell import State
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """B beginnings of lines, read up to but not including their last token.
+
+    Args:
+        last: the last token of each, (B,).
+        state: what came before it: tensors (B, ·).
+    """
+
+    last: Tensor
+    state: State
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.last)
+
+    def at(self, rows: Sequence[int]) -> Prefixes:
+        """Some of them, in any order, as often as named."""
+        last, *state = rows_of((self.last, *self.state), rows)
+        return Prefixes(last, tuple(state))
+
+
+def rows_of(state: State, rows: Sequence[int]) -> State:
+    """Some rows of a state, in any order, as often as named."""
+    index = torch.tensor(rows, dtype=torch.long, device=state[0].device)
+    return tuple(s[index] for s in state)
+
+
+def together(parts: Sequence[Prefixes]) -> Prefixes:
+    """All rows of all parts, in order."""
+    states = zip(*(part.state for part in parts), strict=True)
+    return Prefixes(torch.cat([part.last for part in parts]), tuple(torch.cat(tensors) for tensors in states))
+
+
+class Predictor:
+    """Networks that predict as one.
+
+    Args:
+        networks: over the same vocabulary, on one device; they are copied, not changed.
+        weights: λ, positive, summing to one.
+        eos_id: the token that ends a line, after which the next begins.
+    """
+
+    def __init__(self, networks: Sequence[Network], weights: Sequence[float], *, eos_id: int) -> None:
+        self.device = networks[0].embedding.device
+        dtype = torch.float32 if self.device.type == "mps" else torch.float64  # Metal has no float64
+        self.networks = [copy.deepcopy(network).requires_grad_(False).to(dtype) for network in networks]
+        self.log_weights = torch.tensor(weights, dtype=dtype, device=self.device).log()
+        self.eos_id = eos_id
+        self._widths = [len(network.state0(1)) for network in self.networks]
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.networks[0].vocab_size
+
+    @torch.no_grad()
+    def begin(self, ids: Sequence[int]) -> Prefixes:
+        """One prefix: the start of a line and these tokens."""
+        tokens = torch.tensor([self.eos_id, *ids], device=self.device)
+        state: list[Tensor] = []
+        for network in self.networks:
+            own = network.state0(1)
+            if ids:
+                _, own = network.run(tokens[:-1, None], own)
+            state += own
+        return Prefixes(tokens[-1:], tuple(state))
+
+    @torch.no_grad()
+    def step(self, prefixes: Prefixes) -> tuple[Tensor, State]:
+        """Log-probabilities (B, V) of what comes after each prefix, and the state with its last token read."""
+        answers: list[Tensor] = []
+        state: list[Tensor] = []
+        for network, width in zip(self.networks, self._widths, strict=True):
+            own = prefixes.state[len(state) : len(state) + width]
+            log_probs, after = network.step(prefixes.last, own)
+            answers.append(log_probs)
+            state += after
+        if len(answers) == 1:
+            return answers[0], tuple(state)
+        return torch.logsumexp(torch.stack(answers) + self.log_weights[:, None, None], dim=0), tuple(state)

@@ -1,0 +1,44 @@
+"""What a network is: contradictions are refused before anything is built."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnntool.config.network import NetworkConfig
+from rnntool.config.presets import PRESETS
+from rnntool.config.training import TrainingConfig
+from rnntool.errors import OptionError
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (NetworkConfig("gru:4", output="tree"), "--output: unknown output layer 'tree'; known are full"),
+        (NetworkConfig("gru:4", context="keep"), "--context: unknown context 'keep'; known are carry, reset"),
+        (
+            NetworkConfig("gru:4", tied=True, embed_size=3),
+            "--tied: the embedding has 3 columns and gru:4 gives 4; tied, they are one",
+        ),
+        (
+            NetworkConfig("lstm:4/2", tied=True, embed_size=4),
+            "--tied: the embedding has 4 columns and lstm:4/2 gives 2; tied, they are one",
+        ),
+    ],
+)
+def test_contradictions_are_named(config: NetworkConfig, message: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        config.check()
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("embed_size", [0, 2])
+def test_a_tied_embedding_is_as_wide_as_the_output(embed_size: int) -> None:
+    NetworkConfig("lstm:4/2", tied=True, embed_size=embed_size).check()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_made_of_settings_that_are_in_order(name: str) -> None:
+    network = {key: value for key, value in PRESETS[name].items() if key in NetworkConfig.__dataclass_fields__}
+    training = {key: value for key, value in PRESETS[name].items() if key not in network}
+    NetworkConfig(**network).check()
+    TrainingConfig(**training).check()
