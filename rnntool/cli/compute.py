@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnntool.cli import report
@@ -17,6 +16,9 @@ from rnntool.errors import DeviceError
 
 if TYPE_CHECKING:
     import torch
+
+CGROUP = "/sys/fs/cgroup"
+"""Where Linux shows its control groups."""
 
 
 def prepare(threads: int | None, device: str) -> torch.device:
@@ -69,23 +71,19 @@ def allotted_threads() -> int:
 
 def _quota() -> float:
     """The smallest processor quota of this process's control groups, in processors; infinite if there is none."""
-    root = Path("/sys/fs/cgroup")
-    quotas = [math.inf]
-    for group in _control_groups(root):
-        quotas.append(_ratio(_words(group / "cpu.max")))
-    v1 = root / "cpu"
-    quotas.append(_ratio(_words(v1 / "cpu.cfs_quota_us") + _words(v1 / "cpu.cfs_period_us")))
-    return min(quotas)
+    quotas = [_ratio(_words(os.path.join(group, "cpu.max"))) for group in _control_groups()]
+    version_1 = os.path.join(CGROUP, "cpu", "cpu.cfs_")
+    return min(*quotas, _ratio(_words(f"{version_1}quota_us") + _words(f"{version_1}period_us")))
 
 
-def _control_groups(root: Path) -> list[Path]:
-    """The group of this process and those above it (cgroup v2: the line `0::/path`), or only the root."""
-    for line in _lines(Path("/proc/self/cgroup")):
-        number, _, path = line.split(":", 2)
-        if number == "0":
-            group = root / path.lstrip("/")
-            return [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
-    return [root]
+def _control_groups() -> list[str]:
+    """The group of this process and those above it: from the line `0::/job/step`, the root, job and job/step."""
+    named = [word.removeprefix("0::") for word in _words("/proc/self/cgroup") if word.startswith("0::")]
+    groups = [CGROUP]
+    for name in "".join(named[:1]).split("/"):
+        if name:
+            groups.append(os.path.join(groups[-1], name))
+    return groups
 
 
 def _ratio(quota_and_period: list[str]) -> float:
@@ -97,12 +95,10 @@ def _ratio(quota_and_period: list[str]) -> float:
             return math.inf
 
 
-def _words(path: Path) -> list[str]:
-    return " ".join(_lines(path)).split()
-
-
-def _lines(path: Path) -> list[str]:
+def _words(path: str) -> list[str]:
+    """The words of a small file of the system; none if it cannot be read."""
     try:
-        return path.read_text().splitlines()
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().split()
     except OSError:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,7 +56,7 @@ def command(
     if vocab == "-" and "-" in text:
         raise OptionError("--vocab", "the standard input is the text; it cannot be the vocabulary too")
     vocabulary = read_vocabulary(vocab)
-    encoded: Callable[[bytes], bytes]
+    encoded: Callable[[bytes], Iterable[bytes]]
     if sample is None:
         encoded = vocabulary.id_lines if ids else vocabulary.piece_lines
     else:
@@ -65,12 +65,15 @@ def command(
         for path in text:
             keep = is_regular(path)
             for block in read_blocks(path):
-                out.write(encoded(block).decode())
+                for part in encoded(block):
+                    out.write(part.decode())
                 if not keep:  # whoever sends lines one by one waits for each
                     out.flush()
 
 
-def _sampler(vocabulary: Vocabulary, ids: bool, alpha: float, nbest: int | None, seed: int) -> Callable[[bytes], bytes]:
+def _sampler(
+    vocabulary: Vocabulary, ids: bool, alpha: float, nbest: int | None, seed: int
+) -> Callable[[bytes], Iterable[bytes]]:
     """A way to encode blocks with draws that depend on the seed and the number of the line alone."""
     from itertools import count
 
@@ -79,11 +82,9 @@ def _sampler(vocabulary: Vocabulary, ids: bool, alpha: float, nbest: int | None,
     seeds = count(seed << 40)  # each line has its own, so that no draw depends on how the lines arrive
     draw: Callable[..., list[Any]] = vocabulary.sample if ids else vocabulary.sample_pieces
 
-    def encoded(block: bytes) -> bytes:
-        lines = []
+    def encoded(block: bytes) -> Iterator[bytes]:
         for line in block[:-1].decode().split("\n"):
             tokens = draw(line, alpha=alpha, nbest=nbest or -1, seed=next(seeds))
-            lines.append(" ".join(map(str, tokens)) + "\n")
-        return "".join(lines).encode()
+            yield " ".join(map(str, tokens)).encode() + b"\n"
 
     return encoded

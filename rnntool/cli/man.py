@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 
 import click
@@ -62,6 +60,9 @@ def command(page: str | None) -> int:
         listed = " ".join(sorted(name.removeprefix("rnntool-") for name in known))
         raise InputError(name, f"no such page; there are {listed}")
     if sys.stdout.isatty():
+        import shutil
+        import subprocess
+
         for viewer in (["man"], ["mandoc", "-a"]):
             # A minimal system's man(1) may only say that it has no pages: then the next is tried.
             if shutil.which(viewer[0]) and subprocess.run([*viewer, path], check=False).returncode == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,14 @@ def _line(tally: Tally, signature: dict[str, str], as_json: bool, bounds: tuple[
         }
         if bounds is not None:
             values["ppl_interval"] = list(bounds)
-        return json.dumps({**values, "signature": signature}) + "\n"
+        return json.dumps({**{key: _for_json(value) for key, value in values.items()}, "signature": signature}) + "\n"
     interval = "" if bounds is None else f" [{bounds[0]:.2f}, {bounds[1]:.2f}]"
     parts = [f"ppl = {tally.ppl:.2f}{interval}", f"tokens:{tally.tokens}", f"oov:{tally.oov}"]
     return " | ".join(parts + [f"{key}:{value}" for key, value in signature.items()]) + "\n"
+
+
+def _for_json(value: Any) -> Any:
+    """The value, or None for a number that JSON cannot hold: nothing was counted, or the sum is past all floats."""
+    if isinstance(value, list):
+        return [_for_json(each) for each in value]
+    return value if math.isfinite(value) else None

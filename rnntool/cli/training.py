@@ -62,12 +62,13 @@ def run(job: Job, manner: Manner) -> None:
     try:
         train, valid = jobs.open_texts(job, model.vocabulary, directory)
         jobs.begin(job, directory)
+        job = jobs.settled(job, model.network, train)
         model = replace(model, provenance=_provenance(job, train, valid))
         model.network.to(manner.device)
         if manner.explain:
             _explain(model)
         batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
-        _introduce(model, train, valid, batches.num_batches)
+        _introduce(job, model, train, valid, batches.num_batches)
         stop = StopRequest()
         with _stopping(stop), watching(job.training.max_epochs) as view:
             trainer = Trainer(
@@ -99,11 +100,12 @@ def rehearse(job: Job, manner: Manner) -> None:
     model = jobs.load_network(job)
     with tempfile.TemporaryDirectory(prefix="rnntool-") as place:
         train, valid = jobs.open_texts(job, model.vocabulary, RunDirectory(place))
+        job = jobs.settled(job, model.network, train)
         batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
         num_batches = batches.num_batches
         if manner.explain:
             _explain(model)
-        _introduce(model, train, valid, num_batches)
+        _introduce(job, model, train, valid, num_batches)
     weights = 4 * model.network.num_parameters
     copies = {"sgd": 2 + bool(job.training.momentum), "adagrad": 3, "rmsprop": 3, "adam": 4, "adamw": 4}
     memory = weights * (copies[job.training.optimizer] + (job.training.average != "none"))
@@ -111,12 +113,12 @@ def rehearse(job: Job, manner: Manner) -> None:
     report.say(f"weights, gradients and optimiser {memory / 2**20:.1f} MiB; {steps} updates at most")
 
 
-def _introduce(model: Model, train: Corpus, valid: Corpus, num_batches: int) -> None:
+def _introduce(job: Job, model: Model, train: Corpus, valid: Corpus, num_batches: int) -> None:
     """One line on the network, one on the data."""
     config = model.config
     report.say(
         f"network {config.arch} parameters {model.network.num_parameters} vocabulary {len(model.vocabulary)} "
-        f"context {config.context}"
+        f"context {config.context} dropout {job.training.dropout:g}"
     )
     report.say(
         f"training {train.num_tokens} tokens {train.num_lines} lines {num_batches} windows an epoch; "
@@ -134,7 +136,8 @@ def _explain(model: Model) -> None:
 def _provenance(job: Job, train: Corpus, valid: Corpus) -> dict[str, object]:
     """What the model file says of where it comes from: settings, versions, data."""
     data = jobs.data_facts("train", train) + jobs.data_facts("valid", valid)
-    return {"settings": dict(job.settings), "torch": torch.__version__, "data": data}
+    settings = {**job.settings, "dropout": job.training.dropout}
+    return {"settings": settings, "torch": torch.__version__, "data": data}
 
 
 @contextlib.contextmanager

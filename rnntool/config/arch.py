@@ -85,6 +85,13 @@ class Arch:
     decay: float | None
     words: tuple[str, ...]
 
+    @property
+    def output_size(self) -> int:
+        """Width of what a layer hands upwards: H, or P where it projects, or H + C where slow units stand beside."""
+        if self.cell == "lstm" and self.second_size:
+            return self.second_size
+        return self.hidden_size + self.second_size
+
     def __str__(self) -> str:
         """The canonical string: `parse_arch(str(arch)) == arch`."""
         form = FORMS[self.cell]

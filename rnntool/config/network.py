@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rnntool.config.arch import Arch, parse_arch
 from rnntool.errors import OptionError
@@ -47,20 +47,30 @@ class NetworkConfig:
     def check(self) -> None:
         """Raise OptionError if two settings contradict each other."""
         arch = self.parsed_arch
-        width = output_size(arch)
         if self.output not in OUTPUTS:
             raise OptionError("--output", f"unknown output layer '{self.output}'; known are {', '.join(OUTPUTS)}")
         if self.context not in CONTEXTS:
             raise OptionError("--context", f"unknown context '{self.context}'; known are {', '.join(CONTEXTS)}")
-        if self.tied and self.embed_size not in (0, width):
+        if self.tied and layers(self)[-1].output_size != embed_size(self):
             raise OptionError(
                 "--tied",
-                f"the embedding has {self.embed_size} columns and {self.arch} gives {width}; tied, they are one",
+                f"the embedding has {self.embed_size} columns and {self.arch} gives {arch.output_size}; tied, they are one",
             )
 
 
-def output_size(arch: Arch) -> int:
-    """Width of what one layer hands upwards: H, or P where it projects, or H + C where slow units stand beside."""
-    if arch.cell == "lstm" and arch.second_size:
-        return arch.second_size
-    return arch.hidden_size + arch.second_size
+def embed_size(config: NetworkConfig) -> int:
+    """E: what was asked for, or the width of the stack's output."""
+    return config.embed_size or config.parsed_arch.output_size
+
+
+def layers(config: NetworkConfig) -> list[Arch]:
+    """Each layer's own architecture, from the first.
+
+    They are equal, but for one case: where a tied embedding is of another width and there are several layers, the last one
+    has as many units as the embedding has columns (Merity et al. 2018).
+    """
+    arch = config.parsed_arch
+    equal = [arch] * arch.num_layers
+    if config.tied and arch.num_layers > 1 and not arch.second_size and embed_size(config) != arch.output_size:
+        equal[-1] = replace(arch, hidden_size=embed_size(config))
+    return equal

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rnntool.config.network import NetworkConfig, output_size
+from rnntool.config.network import NetworkConfig, embed_size, layers
 from rnntool.nn.cells.build import build_cell
 from rnntool.nn.cells.cell import Cell, State
 from rnntool.nn.noise import Noise
@@ -111,13 +111,14 @@ def build_network(config: NetworkConfig, vocab_size: int) -> Network:
 
     Build it under `torch.device("meta")` to learn its sizes without allocating them.
     """
-    arch = config.parsed_arch
-    width = output_size(arch)
-    embed_size = config.embed_size or width
-    cells = [build_cell(arch, embed_size if layer == 0 else width) for layer in range(arch.num_layers)]
+    cells: list[Cell] = []
+    width = embed_size(config)
+    for arch in layers(config):
+        cells.append(build_cell(arch, width))
+        width = arch.output_size
     return Network(
         vocab_size=vocab_size,
-        embed_size=embed_size,
+        embed_size=embed_size(config),
         cells=cells,
         tied=config.tied,
         residual=config.residual,

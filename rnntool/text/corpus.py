@@ -279,7 +279,7 @@ class _Writer:
             digest.update(block)
             num_bytes += len(block)
             num_chars += len(block) if block.isascii() else len(block.decode())
-            num_oov += self._write(block)
+            num_oov += sum(map(self._write, self.vocabulary.slices(block)))
         num_lines = self.num_lines - first_line
         return CorpusSource(
             path=source.path,

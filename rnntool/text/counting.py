@@ -7,7 +7,6 @@ number of different tokens, not with the text.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,11 +14,8 @@ from dataclasses import dataclass, field
 
 from rnntool.errors import InputError, OptionError, RnntoolWarning
 from rnntool.text.formats import CONTROLS, EOS, LONGEST, SPECIALS, UNK, quoted
-from rnntool.text.units import spell_byte
+from rnntool.text.units import sliced, spell_byte
 from rnntool.text.vocabulary import Vocabulary
-
-SLICE = 1 << 20  # bytes of text whose words are lists at a time, so that a file of one line takes no more memory
-_BREAK = re.compile(rb"[ \t\n\r\v\f]")
 
 
 @dataclass
@@ -136,18 +132,6 @@ def _spelled(words: Counter[bytes]) -> dict[str, int]:
         warnings.warn(RnntoolWarning("", what), stacklevel=2)
         counts[UNK] = counts.get(UNK, 0) + unknown
     return counts
-
-
-def sliced(block: bytes) -> Iterator[bytes]:
-    """A block in parts that begin and end at white space."""
-    start = 0
-    while len(block) - start > SLICE:
-        gap = _BREAK.search(block, start + SLICE)
-        if not gap:
-            break
-        yield block[start : gap.end()]
-        start = gap.end()
-    yield block[start:] if start else block
 
 
 def _count_chars(blocks: Iterable[bytes]) -> Counts:

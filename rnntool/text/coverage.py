@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnntool.text.counting import sliced
 from rnntool.text.formats import CONTROLS
+from rnntool.text.units import sliced
 from rnntool.text.vocabulary import Vocabulary
 
 

@@ -146,7 +146,8 @@ def _whole_lines(chunks: Iterable[bytes], name: str, longest: int | None) -> Ite
             if waiting > longest:
                 raise InputError(f"{name}:{number}", f"a line of more than {longest} bytes")
     if waiting:
-        yield b"".join(parts) + b"\n"
+        parts.append(b"\n")
+        yield b"".join(parts)
 
 
 def _not_utf8(block: bytes, start: int, at: int, name: str, number: int) -> InputError:

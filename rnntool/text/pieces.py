@@ -8,12 +8,14 @@ the same model, byte for byte.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import io
 import random
 import re
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from rnntool.errors import InputError, OptionError, RnntoolWarning
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST_SENTENCE = 4192  # bytes; SentencePiece's own default, which leaves longer lines out
-MOST_SENTENCES = 1_000_000  # SentencePiece keeps its sentences in memory; of more, so many are drawn
+MOST_BYTES = 1 << 26  # SentencePiece keeps its text in memory, unigram models some 20 times; of more, so much is drawn
 RESERVED = re.compile("[\x00\u2585]")  # SentencePiece leaves out lines with either
 
 LARGEST_MODEL = 1 << 28  # bytes of a model file; those of the largest public models have 5 MB
@@ -74,6 +76,10 @@ class Pieces:
             tokens.append(EOS)
         self.tokens = tuple(tokens)
         self._controls = {id_ for id_ in range(size) if self._processor.IsControl(id_)} | {self.eos_id}
+
+    def slices(self, block: bytes) -> Iterator[bytes]:
+        """The block itself: any character can be part of a piece."""
+        yield block
 
     def encode(self, line: str) -> list[int]:
         """The ids of a line."""
@@ -158,7 +164,7 @@ def train(
 ) -> bytes:
     """Learn a SentencePiece model from text, with `<unk>` as id 0 and `</s>` as id 1.
 
-    Memory grows with the text up to a million lines; of more, a million are drawn, always the same.
+    Memory grows with the text up to 64 MiB; of more, lines that make up so much are drawn, always the same.
 
     Args:
         lines: the text.  A line longer than SentencePiece takes is cut, at white space if it has any.
@@ -205,24 +211,27 @@ def train(
 
 
 def _drawn(sentences: Iterable[bytes], where: str) -> list[bytes]:
-    """All sentences, or as many as SentencePiece can take, each as likely as the others.
+    """All sentences, or as many as SentencePiece can take, each as likely as the others, in the order of the text.
 
     SentencePiece would draw others in each process, and give another model for the same text.
-
-    Source: Vitter 1985, "Random Sampling with a Reservoir", algorithm R.
     """
     draw = random.Random(0)
-    drawn: list[bytes] = []
-    number = 0
+    heap: list[tuple[float, int, bytes]] = []  # the sentences with the largest of random keys, the smallest key first
+    size = number = 0
+    lowest = 0.0
     for number, sentence in enumerate(sentences, 1):
-        if number <= MOST_SENTENCES:
-            drawn.append(sentence)
-        elif (place := int(draw.random() * number)) < MOST_SENTENCES:
-            drawn[place] = sentence
-    if number > len(drawn):
-        what = f"{len(drawn)} of {number} lines are drawn to learn from"
+        key = draw.random()
+        if key < lowest:
+            continue
+        heapq.heappush(heap, (key, number, sentence))
+        size += len(sentence)
+        while size > MOST_BYTES and len(heap) > 1:
+            lowest, _, dropped = heapq.heappop(heap)
+            size -= len(dropped)
+    if number > len(heap):
+        what = f"{len(heap)} of {number} lines are drawn to learn from"
         warnings.warn(RnntoolWarning(where, what), stacklevel=2)
-    return drawn
+    return [sentence for _, _, sentence in sorted(heap, key=itemgetter(1))]
 
 
 def _fit(lines: Iterable[str], where: str) -> Iterator[bytes]:

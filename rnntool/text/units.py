@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rnntool.errors import RnntoolWarning
@@ -18,6 +18,9 @@ from rnntool.text.formats import CONTROLS, EOS, UNK, escape, unescape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+SLICE = 1 << 20  # bytes of text whose tokens are in memory one by one at a time
+_BREAK = re.compile(rb"[ \t\n\r\v\f]")
 
 LINE_END = b"\xff"  # stands for the end of a line among words: no UTF-8 text holds this byte
 
@@ -31,14 +34,17 @@ class Segmenter(Protocol):
     def encode_counting(self, line: str) -> tuple[list[int], int]:
         """The ids of a line, and how many of its tokens the vocabulary does not have."""
 
+    def slices(self, block: bytes) -> Iterator[bytes]:
+        """Lines cut where no token is cut, so that the tokens of a very long line need not be in memory together."""
+
     def encode_block(self, block: bytes) -> tuple[NDArray[Any], int]:
-        """The ids of whole lines, each followed by `</s>`, and the number of unknown tokens."""
+        """The ids of lines, each followed by `</s>`, and the number of unknown tokens."""
 
     def ids(self, block: bytes) -> list[int]:
-        """The ids of whole lines, each followed by `</s>`."""
+        """The ids of lines, each followed by `</s>`."""
 
     def spellings(self, block: bytes) -> Iterable[bytes]:
-        """The spellings of the tokens of whole lines, each line followed by `LINE_END`."""
+        """The spellings of the tokens of lines, each line followed by `LINE_END`."""
 
     def pieces(self, line: str) -> list[str]:
         """The spelling of every token of a line."""
@@ -52,6 +58,30 @@ class Segmenter(Protocol):
         Raises:
             ValueError: with a piece that is none of this unit.
         """
+
+
+def sliced(block: bytes) -> Iterator[bytes]:
+    """A block in parts that are cut after white space."""
+    start = 0
+    while len(block) - start > SLICE:
+        gap = _BREAK.search(block, start + SLICE)
+        if not gap:
+            break
+        yield block[start : gap.end()]
+        start = gap.end()
+    yield block[start:] if start else block
+
+
+def _sliced_anywhere(block: bytes) -> Iterator[bytes]:
+    """A block in parts that are cut between characters."""
+    start = 0
+    while len(block) - start > SLICE:
+        end = start + SLICE
+        while block[end] & 0xC0 == 0x80:
+            end -= 1
+        yield block[start:end]
+        start = end
+    yield block[start:] if start else block
 
 
 class _Ids(dict[Any, int]):
@@ -88,6 +118,9 @@ class _Words:
         words = ((token.encode(), id_) for id_, token in enumerate(tokens) if token not in CONTROLS)
         self.id_of = _WordIds(words, unk_id)
         self.id_of[LINE_END] = tokens.index(EOS)
+
+    def slices(self, block: bytes) -> Iterator[bytes]:
+        return sliced(block)
 
     def encode(self, line: str) -> list[int]:
         return list(map(self.id_of.__getitem__, line.encode().split()))
@@ -142,6 +175,9 @@ class _Chars:
         )
         self._spelling_of = _CharSpellings({"\n": LINE_END})
         self._table: NDArray[Any] | None = None
+
+    def slices(self, block: bytes) -> Iterator[bytes]:
+        return _sliced_anywhere(block)
 
     def encode(self, line: str) -> list[int]:
         return list(map(self.id_of.__getitem__, line))
@@ -205,6 +241,9 @@ class _Bytes:
                 self.id_of_byte[int(match[1], 16)] = id_
             self.bytes_of.append(self._spelled(token))
         self._table: NDArray[Any] | None = None
+
+    def slices(self, block: bytes) -> Iterator[bytes]:
+        return _sliced_anywhere(block)
 
     def encode(self, line: str) -> list[int]:
         return list(map(self.id_of_byte.__getitem__, line.encode()))

@@ -128,23 +128,30 @@ class Vocabulary:
         r"""The fast twin of `encode_counting` for many lines.
 
         Args:
-            block: whole lines in UTF-8, every one ended by `\n`, as `read_blocks` gives them.
+            block: lines in UTF-8, as `read_blocks` or `slices` gives them.
 
         Returns:
-            The ids of all lines (uint32), each line followed by `eos_id`; the number of tokens not in the vocabulary.
+            The ids of all lines (uint32), with `eos_id` for every `\n`; the number of tokens not in the vocabulary.
         """
         return self._segmenter.encode_block(block)
 
-    def id_lines(self, block: bytes) -> bytes:
-        """Whole lines as their ids in decimal, with one space between them: line n for line n."""
-        table = self._decimals
-        return b"".join(map(table.__getitem__, self._segmenter.ids(block))).replace(b" \n", b"\n")
+    def slices(self, block: bytes) -> Iterator[bytes]:
+        """Lines cut where no token is cut: `encode_block` gives the same for the parts as for the whole."""
+        return self._segmenter.slices(block)
 
-    def piece_lines(self, block: bytes) -> bytes:
-        """Whole lines as their pieces, with one space between them: line n for line n."""
-        joined = b" ".join(self._segmenter.spellings(block))
-        tight = joined.replace(b" " + LINE_END, LINE_END).replace(LINE_END + b" ", LINE_END)
-        return tight.replace(LINE_END, b"\n")
+    def id_lines(self, block: bytes) -> Iterator[bytes]:
+        """Whole lines as their ids in decimal, with one space between them: line n for line n; part by part."""
+        table = self._decimals
+        return _glued(
+            b"".join(map(table.__getitem__, self._segmenter.ids(part))).replace(b" \n", b"\n").removesuffix(b" ")
+            for part in self._segmenter.slices(block)
+        )
+
+    def piece_lines(self, block: bytes) -> Iterator[bytes]:
+        """Whole lines as their pieces, with one space between them: line n for line n; part by part."""
+        for part in _glued(b" ".join(self._segmenter.spellings(part)) for part in self._segmenter.slices(block)):
+            tight = part.replace(b" " + LINE_END, LINE_END).replace(LINE_END + b" ", LINE_END)
+            yield tight.replace(LINE_END, b"\n")
 
     def pieces(self, line: str) -> list[str]:
         """The spelling of every token of a line, unknown ones as the line has them; as many as `encode` gives ids."""
@@ -189,6 +196,17 @@ class Vocabulary:
             what = f"only a SentencePiece vocabulary has several ways to cut a line; this one has unit {self.unit}"
             raise OptionError("--sample", what)
         return self._model
+
+
+def _glued(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Parts of lines, with a space between two that belong to one line."""
+    is_open = False
+    for part in parts:
+        if part:
+            if is_open and not part.startswith((b"\n", LINE_END)):
+                yield b" "
+            yield part
+            is_open = not part.endswith((b"\n", LINE_END))
 
 
 def read_vocabulary(path: str) -> Vocabulary:

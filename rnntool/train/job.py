@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from rnntool.checkpoint.model import Model, load_model
 from rnntool.checkpoint.run import RunDirectory, find_model
 from rnntool.checkpoint.settings import Settings, read_settings, write_settings
 from rnntool.config.network import NetworkConfig
-from rnntool.config.training import TrainingConfig
+from rnntool.config.training import TrainingConfig, default_dropout
 from rnntool.data.batch import Batches
 from rnntool.data.lines import LineBatches
 from rnntool.data.stream import StreamBatches
@@ -154,6 +154,15 @@ def build_batches(config: TrainingConfig, context: str, train: Corpus, begin_id:
         shuffle=shuffle,
         seed=config.seed,
         device=device,
+    )
+
+
+def settled(job: Job, network: Network, train: Corpus) -> Job:
+    """The job, with the settings put in that depend on the sizes of network and text."""
+    if job.training.dropout is not None:
+        return job
+    return replace(
+        job, training=replace(job.training, dropout=default_dropout(network.num_parameters, train.num_tokens))
     )
 
 

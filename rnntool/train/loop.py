@@ -176,11 +176,10 @@ class Trainer:
         self.optimizer.step()
         self.average.update()
 
-        seconds, self._tick = time.monotonic() - self._tick, time.monotonic()
+        seconds = self._elapse()
         place.step += 1
         place.windows += len(group)
         place.tokens += tokens
-        place.seconds += seconds
         place.position = group[-1].then
         place.progress = place.position.epoch + (0.0 if group[-1].ends_epoch else group[-1].progress)
         sums = place.sums
@@ -226,7 +225,7 @@ class Trainer:
         self._generator.manual_seed(mix(config.seed, window))
 
         def rate(own: float | None) -> float:
-            return config.dropout if own is None else own
+            return (config.dropout or 0.0) if own is None else own
 
         return Noise(
             self._generator,
@@ -245,6 +244,7 @@ class Trainer:
         """Validate, keep what is best, decide how to go on, and save."""
         with self.average.in_place():
             tally = self._tally()
+            self._elapse()
             verdict = self.schedule.observe(tally.nll_per_token)
             record = self._record()
             record |= {"valid_nll": tally.nll_per_token, "valid_ppl": tally.ppl, "best": verdict.is_best}
@@ -263,7 +263,7 @@ class Trainer:
         elif self.place.position.epoch >= self.config.max_epochs:
             self.place.finished = f"{self.config.max_epochs} epochs are done"
         self._save()
-        self._tick = time.monotonic()
+        self._elapse()
 
     def _tally(self) -> Tally:
         """The validation text under the network, exactly as `rnntool ppl` scores it."""
@@ -324,6 +324,13 @@ class Trainer:
             "valid_sentences": tally.sentences,
         }
 
+    def _elapse(self) -> float:
+        """Seconds since the last call, which the run's clock counts."""
+        now = time.monotonic()
+        seconds, self._tick = now - self._tick, now
+        self.place.seconds += seconds
+        return seconds
+
     # --- saving and stopping -----------------------------------------------------------------------------------------
 
     def _save(self) -> None:
@@ -351,7 +358,7 @@ class Trainer:
                 warnings.warn(
                     RnntoolWarning(error.where, f"{error.what}; the run goes on and tries again"), stacklevel=1
                 )
-            self._tick = time.monotonic()
+            self._elapse()
 
     def _check_sound(self, nll: float, norm: float, lr: float) -> None:
         """Raise TrainingError, before the update is applied, if it would spoil the weights."""

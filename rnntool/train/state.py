@@ -50,7 +50,7 @@ class Place:
         step: updates done.
         windows: batches computed; they seed the noise.
         tokens: targets learnt from.
-        seconds: spent on updates, over all sittings.
+        seconds: spent on updates, validations and saving, over all sittings.
         position: in the data.
         progress: epochs done, with fractions.
         finished: why the run is over; empty while it is not.

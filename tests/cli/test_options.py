@@ -160,15 +160,6 @@ def test_other_devices_are_refused(name: str) -> None:
         parsed("-m", "a", "--device", name)
 
 
-def test_a_missing_device_is_named_with_those_present(run: Run) -> None:
-    """The message comes from `compute`, which looks only once everything is parsed."""
-    from rnntool.cli.compute import prepare
-    from rnntool.errors import DeviceError
-
-    with pytest.raises(DeviceError, match=r"--device: no cuda:99 here; present: cpu"):
-        prepare(1, "cuda:99")
-
-
 def test_names_are_not_abbreviated() -> None:
     with pytest.raises(click.NoSuchOption):
         parsed("--mod", "a")

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnntool.config.arch import FORMS, Arch, parse_arch, usage
-from rnntool.config.network import output_size
 from rnntool.errors import OptionError
 
 
@@ -97,10 +96,10 @@ def test_any_text_is_a_stack_or_one_error(text: str) -> None:
 
 def test_a_layer_hands_on_all_that_it_has() -> None:
     """H; P where it projects; H + C where slow units stand beside."""
-    assert output_size(parse_arch("gru:7")) == 7
-    assert output_size(parse_arch("lstm:7/3")) == 3
-    assert output_size(parse_arch("scrn:7+3")) == 10
-    assert output_size(parse_arch("trace:7")) == 7
+    assert parse_arch("gru:7").output_size == 7
+    assert parse_arch("lstm:7/3").output_size == 3
+    assert parse_arch("scrn:7+3").output_size == 10
+    assert parse_arch("trace:7").output_size == 7
 
 
 def test_the_usage_of_every_cell_is_a_line() -> None:

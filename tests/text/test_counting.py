@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnntool.errors import InputError, OptionError, RnntoolWarning
-from rnntool.text import counting
-from rnntool.text.counting import build, count, require_tokens, sliced
+from rnntool.text.counting import build, count, require_tokens
 
 TEXT = b"b a b\n\n c a b <unk>\n"
 LINES = st.lists(st.text("ab c\t\u00e9\u00a0", max_size=12))
@@ -99,12 +98,3 @@ def test_a_word_that_no_vocabulary_file_holds_is_left_out_with_a_warning() -> No
         counts = count([b"a " + b"x" * 70_000 + b" " + b"y" * 70_000 + b"\n"], "word")
     vocabulary = build(counts, "word")
     assert (vocabulary.tokens, vocabulary.counts) == (("<unk>", "</s>", "a"), (2, 1, 1))
-
-
-@given(st.binary(), st.integers(1, 20))
-def test_slices_cut_no_word(block: bytes, size: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting, "SLICE", size)
-        parts = list(sliced(block))
-    assert b"".join(parts) == block
-    assert [word for part in parts for word in part.split()] == block.split()

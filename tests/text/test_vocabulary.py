@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnntool.errors import InputError, OptionError, RnntoolWarning
+from rnntool.text import units
 from rnntool.text.counting import build, count
 from rnntool.text.pieces import train
 from rnntool.text.vocabulary import Vocabulary, read_vocabulary
@@ -22,6 +24,7 @@ LINES = TEXT.decode().split("\n")[:-1]
 LINE = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))
 
 
+@cache
 def vocabulary(unit: str, text: bytes = TEXT) -> Vocabulary:
     if unit == "spm":
         lines = [line for line in text.decode().split("\n") if line] * 20
@@ -40,8 +43,10 @@ def test_the_fast_way_gives_what_the_plain_way_gives(unit: str) -> None:
     ids, num_oov = known.encode_block(text)
     assert ids.tolist() == [id_ for line in lines for id_ in [*known.encode(line), known.eos_id]]
     assert num_oov == sum(known.encode_counting(line)[1] for line in lines)
-    assert known.id_lines(text).decode() == "".join(" ".join(map(str, known.encode(line))) + "\n" for line in lines)
-    assert known.piece_lines(text).decode() == "".join(" ".join(known.pieces(line)) + "\n" for line in lines)
+    assert b"".join(known.id_lines(text)).decode() == "".join(
+        " ".join(map(str, known.encode(line))) + "\n" for line in lines
+    )
+    assert b"".join(known.piece_lines(text)).decode() == "".join(" ".join(known.pieces(line)) + "\n" for line in lines)
 
 
 @UNITS
@@ -71,7 +76,26 @@ def test_characters_and_bytes_come_back_as_they_were(unit: str, line: str) -> No
     known = vocabulary(unit, f"{line}\n".encode())
     assert known.decode(known.encode(line)) == line
     assert known.join(known.pieces(line)) == line
-    assert known.join(known.piece_lines(f"{line}\n".encode()).decode()[:-1].split(" ") if line else []) == line
+    written = b"".join(known.piece_lines(f"{line}\n".encode())).decode()
+    assert known.join(written[:-1].split(" ") if line else []) == line
+
+
+@UNITS
+@given(text=st.text("the cat\n \u00a0é中", max_size=60), size=st.integers(4, 20))
+def test_cutting_long_lines_changes_nothing(unit: str, text: str, size: int) -> None:
+    known, block = vocabulary(unit), f"{text}\n".encode()
+
+    def outcome() -> tuple[bytes, bytes, list[int], int]:
+        encoded = [known.encode_block(part) for part in known.slices(block)]
+        ids = [id_ for ids, _ in encoded for id_ in ids.tolist()]
+        oov = sum(num_oov for _, num_oov in encoded)
+        return b"".join(known.id_lines(block)), b"".join(known.piece_lines(block)), ids, oov
+
+    whole = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(units, "SLICE", size)
+        assert outcome() == whole
+        assert b"".join(known.slices(block)) == block
 
 
 @given(line=LINE)
@@ -96,7 +120,7 @@ def test_a_literal_unk_is_known_and_an_unknown_word_is_not() -> None:
 
 
 def test_a_word_spelled_like_the_end_of_a_line_is_unknown_with_one_warning() -> None:
-    known = vocabulary("word")
+    known = vocabulary.__wrapped__("word")
     with pytest.warns(RnntoolWarning, match=r"^the text holds </s> as a word; read as <unk>$") as caught:
         assert known.encode_counting("the </s> </s>")[1] == 2
         ids, num_oov = known.encode_block(b"the </s>\n<s>\n")

@@ -64,6 +64,10 @@ class Cell(ABC):
             The output h (B, `output_size`) and the new state.
         """
 
+    def output(self, state: State) -> Tensor:
+        """The h that `step` returns together with `state`: a part of it, or all of it side by side."""
+        return state[0]
+
     def state0(self, batch_size: int, like: Tensor) -> State:
         """The state before the first step: zeros, of `like`'s dtype and device."""
         return tuple(like.new_zeros(batch_size, size) for size in self.state_sizes)

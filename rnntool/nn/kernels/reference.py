@@ -18,10 +18,11 @@ def run(cell: Cell, w: Weights, x: Tensor, state: State, *, clip_step: float = 0
     """
     outputs = []
     for x_t in x:
-        h, after = cell.step(w, x_t, state)
-        state = tuple(_ClipStep.apply(s, clip_step) for s in after) if clip_step else after  # type: ignore[no-untyped-call]
-        # where the output is a part of the state, what is learnt from it is shortened together with the rest
-        outputs.append(next((s for s, raw in zip(state, after, strict=True) if raw is h), h))
+        h, state = cell.step(w, x_t, state)
+        if clip_step:
+            state = tuple(_ClipStep.apply(s, clip_step) for s in state)  # type: ignore[no-untyped-call]
+            h = cell.output(state)  # what is learnt from the output is shortened together with the rest
+        outputs.append(h)
     return torch.stack(outputs), state
 
 

@@ -14,7 +14,9 @@ go the same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -39,8 +41,17 @@ def _lstm(cell: LSTM, w: Weights, x: Tensor, state: State) -> tuple[Tensor, Stat
     weights = [w["weight_ih"], w["weight_hh"], bias, torch.zeros_like(bias)]
     if cell.proj_size:
         weights.append(w["weight_hr"])
-    out, h, c = torch.lstm(x, (h[None], c[None]), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+    with _silence() if cell.proj_size else nullcontext():
+        out, h, c = torch.lstm(x, (h[None], c[None]), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
     return out, (h[0], c[0])
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without torch's remark that oneDNN has no projections and that it takes a path of its own, which is what we want."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
+        yield
 
 
 def _gru(cell: GRU, w: Weights, x: Tensor, state: State) -> tuple[Tensor, State]:

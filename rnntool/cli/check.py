@@ -1,0 +1,164 @@
+"""`rnntool check`: whether what lies on the disk is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from rnntool.cli import compute, options, report
+from rnntool.errors import ModelError, RnntoolError
+
+if TYPE_CHECKING:
+    from rnntool.checkpoint.model import Model
+    from rnntool.checkpoint.run import RunDirectory
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is to be said of one file."""
+
+    path: str
+    wrong: str = ""
+    """What is wrong with it; empty if nothing."""
+
+    deviation: float | None = None
+    """How far its probabilities are from summing to one, where that was measured."""
+
+
+@options.command("check")
+@options.option("--check-sum", is_flag=True, help="Measure how far probabilities are from summing to one, too.")
+@options.json
+@options.threads
+@options.quiet
+@options.verbose
+@options.color
+@click.argument("paths", nargs=-1, type=options.type_of_file, metavar="MODEL...", required=True)
+def command(check_sum: bool, json: bool, threads: int | None, paths: tuple[str, ...]) -> None:
+    """Check that models and run directories are whole.
+
+    MODEL is a run directory, all of whose files are checked, a model file or a state file.  Files are read to their end:
+    their hashes, their weights, whether their parts fit each other; of metrics.jsonl every line.  Writes a line for each
+    file: its name, a tab, and ok or what is wrong.  The status is 1 if anything is.
+
+    Examples:
+      rnntool check run
+      rnntool check --check-sum run/best.rnn
+    """
+    compute.prepare(threads, "cpu")
+    checked = wrong = 0
+    with report.output() as out:
+        for path in paths:
+            for finding in _findings(path, with_sum=check_sum):
+                checked += 1
+                wrong += bool(finding.wrong)
+                out.write((_as_json(finding) if json else _plain(finding)) + "\n")
+                out.flush()
+    if wrong:
+        raise ModelError("", f"{wrong} of {checked} files {'is' if wrong == 1 else 'are'} not whole")
+
+
+def _plain(finding: Finding) -> str:
+    measured = "" if finding.deviation is None else f"\tsums to 1 within {finding.deviation:.1e}"
+    return f"{report.one_line(finding.path)}\t{finding.wrong or 'ok'}{measured}"
+
+
+def _as_json(finding: Finding) -> str:
+    record = {"file": finding.path, "ok": not finding.wrong, "wrong": finding.wrong, "deviation": finding.deviation}
+    return json.dumps({name: value for name, value in record.items() if value not in ("", None)}, ensure_ascii=False)
+
+
+def _findings(path: str, *, with_sum: bool) -> Iterator[Finding]:
+    """Everything there is to check at a path."""
+    if not os.path.isdir(path):
+        yield _container(path, with_sum=with_sum)
+        return
+    from rnntool.checkpoint.run import RunDirectory
+
+    run = RunDirectory(path)
+    found = [run.best, run.last, *(state for _, state in run.states())]
+    containers = [each for each in found if os.path.exists(each)]
+    if not run.has_run and not containers:
+        yield Finding(path, "not a run directory: no config.toml")
+        return
+    yield _settings(run)
+    if os.path.exists(run.metrics):
+        yield _metrics(run)
+    for part in ("train", "valid"):
+        corpus = os.path.join(run.corpus, part)
+        if os.path.exists(os.path.join(corpus, "corpus.json")):
+            yield _corpus(corpus)
+    for each in containers:
+        yield _container(each, with_sum=with_sum)
+
+
+def _settings(run: RunDirectory) -> Finding:
+    from rnntool.checkpoint.settings import read_settings
+
+    try:
+        read_settings(run.config)
+    except RnntoolError as error:
+        return Finding(run.config, error.what)
+    return Finding(run.config)
+
+
+def _metrics(run: RunDirectory) -> Finding:
+    """Every line a record, their steps rising, and all there that the newest state counts on."""
+    from rnntool.checkpoint.container import read_facts
+    from rnntool.checkpoint.metrics import read_metrics
+
+    try:
+        for _ in read_metrics(run.metrics):
+            pass
+        size = os.path.getsize(run.metrics)
+        for _, state in run.states()[:1]:
+            needed = read_facts(state).get("metrics_length", 0)
+            if needed > size:
+                return Finding(run.metrics, f"{size} bytes; {os.path.basename(state)} counts on {needed}")
+    except RnntoolError as error:
+        line = error.where.removeprefix(run.metrics).removeprefix(":")
+        return Finding(run.metrics, f"line {line}: {error.what}" if line else error.what)
+    return Finding(run.metrics)
+
+
+def _corpus(directory: str) -> Finding:
+    """The ids of a text, kept while a run lasts."""
+    from rnntool.text.corpus import open_corpus
+
+    try:
+        open_corpus(directory)
+    except RnntoolError as error:
+        return Finding(directory, error.what)
+    return Finding(directory)
+
+
+def _container(path: str, *, with_sum: bool) -> Finding:
+    """A model or a state, read whole."""
+    from rnntool.checkpoint.container import read_container, read_facts
+    from rnntool.checkpoint.model import load_model
+
+    try:
+        if read_facts(path)["kind"] == "state":
+            _, tensors = read_container(path, "state")
+            model = None
+        else:
+            model = load_model(path)
+            tensors = dict(model.network.named_parameters())
+    except RnntoolError as error:
+        return Finding(path, error.what)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            return Finding(path, f"'{name}' holds a value that is not a finite number")
+    return _summed(path, model) if with_sum and model is not None else Finding(path)
+
+
+def _summed(path: str, model: Model) -> Finding:
+    from rnntool.score.normalization import TOLERANCE, deviation_from_one
+
+    deviation = deviation_from_one(model.network, eos_id=model.vocabulary.eos_id)
+    wrong = "" if deviation <= TOLERANCE else "its probabilities do not sum to one"
+    return Finding(path, wrong, deviation)

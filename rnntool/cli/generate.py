@@ -1,0 +1,280 @@
+"""`rnntool generate`: from a model, and beginnings if there are any, to text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from rnntool.cli import models, options, report
+from rnntool.errors import OptionError
+
+if TYPE_CHECKING:
+    from rnntool.search.continuation import Continuation
+    from rnntool.search.drawing import Bend
+    from rnntool.search.predictor import Predictor
+    from rnntool.text.vocabulary import Vocabulary
+
+PROMPTS_TOGETHER = 1024
+"""Prompts of a file that are taken at once; those of a pipe are taken as they come."""
+
+DRAWN, FOUND = "Drawing", "Searching"
+
+
+def _one_dash(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    if value.count("-") > 1:
+        raise click.BadParameter("the standard input can be read only once", ctx, param)
+    return value
+
+
+@options.command("generate")
+@options.model()
+@options.option("-n", "--samples", type=click.IntRange(1), metavar="N", default=1, help="Lines for each prompt.")
+@options.option(
+    "--max-tokens", type=click.IntRange(1), metavar="N", default=1000, help="Cut a line after N generated tokens."
+)
+@options.option("--no-unk", is_flag=True, help="Never generate <unk>.")
+@options.option("--scores", is_flag=True, help="Write log-probability, tab, text.")
+@options.json
+@options.option(
+    "--temperature",
+    section=DRAWN,
+    type=click.FloatRange(0),
+    metavar="X",
+    default=1.0,
+    help="Below 1 likelier text, above 1 wilder; 0: the likeliest word.",
+)
+@options.option("--top-k", section=DRAWN, type=click.IntRange(1), metavar="N", help="Draw among the N likeliest tokens.")
+@options.option(
+    "--top-p",
+    section=DRAWN,
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="P",
+    default=1.0,
+    help="Draw among the fewest tokens of joint probability P.",
+)
+@options.option(
+    "--words",
+    section=DRAWN,
+    type=click.IntRange(1),
+    metavar="N",
+    help="One running text of N tokens, line after line.",
+)
+@options.under(DRAWN, models.context, options.seed(1))
+@options.option(
+    "--beam", section=FOUND, type=click.IntRange(1), metavar="K", help="Search for the likeliest lines, K side by side."
+)
+@options.batch_size(32)
+@options.device
+@options.threads
+@options.quiet
+@options.verbose
+@options.color
+@click.argument("text", nargs=-1, type=options.type_of_file, metavar="[TEXT]...", callback=_one_dash)
+def command(
+    model: tuple[options.Model, ...],
+    samples: int,
+    max_tokens: int,
+    no_unk: bool,
+    scores: bool,
+    json: bool,
+    temperature: float,
+    top_k: int | None,
+    top_p: float,
+    words: int | None,
+    context: str | None,
+    seed: int,
+    beam: int | None,
+    batch_size: int,
+    device: str,
+    threads: int | None,
+    text: tuple[str, ...],
+) -> None:
+    """Generate text from a language model.
+
+    Writes N lines from nothing or, for each line of TEXT, a prompt, N lines that begin with it; every line begins anew, and
+    </s> ends it.  TEXT - is the standard input.  The same seed gives the same text whatever the batch size and device.
+    Several -m are mixed linearly.
+
+    Examples:
+      rnntool generate -m run -n 5 --temperature 0.8
+      echo 'the company said' | rnntool generate -m run --beam 10 --no-unk -
+    """
+    _check(samples, scores, json, temperature, top_k, top_p, words, beam, text)
+    opened = models.open_models(model, threads=threads, device=device, context=context)
+    from rnntool.search.drawing import Bend
+    from rnntool.search.predictor import Predictor
+
+    vocabulary = opened.scorer.vocabulary
+    predictor = Predictor([each.network for each in opened.models], opened.shares, eos_id=vocabulary.eos_id)
+    bend = Bend(_banned(vocabulary, no_unk=no_unk), temperature, top_k or 0, top_p)
+    record = _scored if scores else _as_json if json else _plain
+    task = _Task(predictor, vocabulary, bend, samples, max_tokens, beam, batch_size, seed)
+    if words is not None:
+        answers = task.stream(words, carry=opened.scorer.context == "carry")
+    else:
+        answers = task.answers(_prompts(text) if text else [[""]])
+    with report.output() as out:
+        for answer in answers:
+            out.write(record(answer) + "\n")
+            out.flush()
+
+
+def _check(
+    samples: int,
+    scores: bool,
+    json: bool,
+    temperature: float,
+    top_k: int | None,
+    top_p: float,
+    words: int | None,
+    beam: int | None,
+    text: tuple[str, ...],
+) -> None:
+    """Refuse options that contradict each other."""
+    if scores and json:
+        raise OptionError("--scores", "is part of --json; leave out one of them")
+    if beam is not None:
+        bent = {"--temperature": temperature != 1, "--top-k": top_k, "--top-p": top_p < 1, "--words": words}
+        for option, is_given in bent.items():
+            if is_given:
+                raise OptionError(option, "is for drawing; --beam searches")
+        if samples > beam:
+            raise OptionError("--samples", f"{samples} lines, and --beam {beam} keeps no more than {beam}")
+    if words is not None and samples > 1:
+        raise OptionError("--words", f"is one running text; --samples asks for {samples}")
+    if words is not None and text:
+        raise OptionError("--words", "is one running text; it takes no prompts")
+
+
+def _banned(vocabulary: Vocabulary, *, no_unk: bool) -> tuple[int, ...]:
+    """Tokens that no line may hold: marks other than `</s>`, the byte that would begin another line, <unk> on request."""
+    banned = set(vocabulary.control_ids) - {vocabulary.eos_id}
+    if vocabulary.unit in ("byte", "spm"):
+        banned |= {id_ for id_, token in enumerate(vocabulary.tokens) if token.lower() == "<0x0a>"}
+    if no_unk:
+        banned.add(vocabulary.unk_id)
+    return tuple(sorted(banned))
+
+
+def _prompts(text: tuple[str, ...]) -> Iterator[list[str]]:
+    """The lines of all texts in groups: those of a pipe as they come, so that each is answered before the next."""
+    from rnntool.text.files import arriving, is_regular, read_lines
+
+    lines = (line for path in text for line in read_lines(path))
+    return arriving(lines, PROMPTS_TOGETHER, wait=all(is_regular(path) for path in text))
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A line that was generated."""
+
+    prompt: int
+    sample: int
+    text: str
+    continuation: Continuation
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be generated, and how."""
+
+    predictor: Predictor
+    vocabulary: Vocabulary
+    bend: Bend
+    samples: int
+    max_tokens: int
+    beam: int | None
+    batch_size: int
+    seed: int
+
+    def answers(self, groups: Iterable[list[str]]) -> Iterator[_Answer]:
+        """Lines for every prompt, in order."""
+        first = 0
+        for prompts in groups:
+            ids = [self.vocabulary.encode(prompt) for prompt in prompts]
+            continuations = self._drawn(ids, first) if self.beam is None else self._found(ids, self.beam)
+            for place, continuation in enumerate(continuations):
+                number, sample = divmod(place, self.samples)
+                text = self._joined(prompts[number], ids[number], continuation)
+                yield _Answer(first + number, sample, text, continuation)
+            first += len(prompts)
+
+    def stream(self, num_tokens: int, *, carry: bool) -> Iterator[_Answer]:
+        """The lines of one running text."""
+        from rnntool.search.sampling import sample_stream
+
+        lines = sample_stream(self.predictor, bend=self.bend, num_tokens=num_tokens, carry=carry, seed=self.seed)
+        for number, line in enumerate(lines):
+            yield _Answer(0, number, self.vocabulary.decode(line.ids), line)
+
+    def _drawn(self, prompts: list[list[int]], first: int) -> Iterator[Continuation]:
+        from rnntool.search.sampling import Wish, sample_lines
+
+        def wishes() -> Iterator[Wish]:
+            for number, ids in enumerate(prompts, first):
+                prefix = self.predictor.begin(ids)
+                for sample in range(self.samples):
+                    yield Wish(prefix, number, sample)
+
+        return sample_lines(
+            self.predictor,
+            wishes(),
+            bend=self.bend,
+            max_tokens=self.max_tokens,
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
+
+    def _found(self, prompts: list[list[int]], beam_size: int) -> Iterator[Continuation]:
+        from rnntool.search.beam import beam_search
+        from rnntool.search.predictor import together
+
+        size = max(1, self.batch_size // beam_size)
+        for start in range(0, len(prompts), size):
+            best = beam_search(
+                self.predictor,
+                together([self.predictor.begin(ids) for ids in prompts[start : start + size]]),
+                beam_size=beam_size,
+                num_best=self.samples,
+                max_tokens=self.max_tokens,
+                banned=self.bend.banned,
+            )
+            for continuations in best:
+                yield from continuations
+
+    def _joined(self, prompt: str, ids: list[int], continuation: Continuation) -> str:
+        """The prompt as its unit spells it, words that are not in the vocabulary too, and what follows."""
+        vocabulary = self.vocabulary
+        whole = vocabulary.decode([*ids, *continuation.ids])
+        return vocabulary.join(vocabulary.pieces(prompt)) + whole[len(vocabulary.decode(ids)) :]
+
+
+_Record = Callable[[_Answer], str]
+
+
+def _plain(answer: _Answer) -> str:
+    return answer.text
+
+
+def _scored(answer: _Answer) -> str:
+    return f"{answer.continuation.logprob:.6f}\t{answer.text}"
+
+
+def _as_json(answer: _Answer) -> str:
+    continuation = answer.continuation
+    record = {
+        "prompt": answer.prompt + 1,
+        "sample": answer.sample + 1,
+        "logprob": continuation.logprob,
+        "tokens": continuation.num_tokens,
+        "ended": continuation.has_ended,
+        "text": answer.text,
+    }
+    return json.dumps(record, ensure_ascii=False)

@@ -1,0 +1,235 @@
+"""`rnntool info`: what a model is, where it comes from, and what it may do to gradients."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnntool.cli import compute, options, report
+from rnntool.config.network import NetworkConfig
+from rnntool.config.training import TrainingConfig
+from rnntool.errors import OptionError
+
+if TYPE_CHECKING:
+    from rnntool.checkpoint.model import Model
+    from rnntool.models.network import Network
+
+COLUMNS = (12, 18)
+"""Widths of the first two columns on a terminal."""
+
+HASH_SHOWN = 12
+"""Digits of a text's hash that are shown; --json has all."""
+
+UNTRAINED = "Without a model"
+
+_DEFAULTS = {field.name: field.default for config in (NetworkConfig, TrainingConfig) for field in fields(config)}
+
+
+@options.command("info")
+@options.json
+@options.option(
+    "--arch", section=UNTRAINED, metavar="ARCH", help="Describe a network that is not trained yet; rnntool-arch(5)."
+)
+@options.option("--vocab-size", section=UNTRAINED, type=click.IntRange(2), metavar="N", help="Its vocabulary's size.")
+@options.option(
+    "--embed-size",
+    section=UNTRAINED,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Width of its embeddings; default: that of the layers.",
+)
+@options.option("--tied", section=UNTRAINED, is_flag=True, help="Its embedding is the output layer's weight, too.")
+@options.threads
+@options.quiet
+@options.verbose
+@options.color
+@click.argument("model", nargs=-1, type=options.type_of_file, metavar="[MODEL]...")
+def command(
+    json: bool,
+    arch: str | None,
+    vocab_size: int | None,
+    embed_size: int | None,
+    tied: bool,
+    threads: int | None,
+    model: tuple[str, ...],
+) -> None:
+    """Describe models: architecture, parameters, vocabulary, results, origin.
+
+    MODEL is a run directory or a model file.  Writes section, name and value: one fact a line, tab-separated unless on a
+    terminal.  For every recurrent matrix: its spectral radius, its norm, and the norm times the steepest slope of the
+    nonlinearity, which must exceed 1 before gradients can explode.  Time grows with the cube of the units.
+
+    Examples:
+      rnntool info run
+      rnntool info --json run | jq .metrics.valid_ppl
+      rnntool info --arch lstm:2x200 --vocab-size 10000
+    """
+    _check(arch, vocab_size, embed_size, tied, model)
+    compute.prepare(threads, "cpu")
+    if arch is not None:
+        config = NetworkConfig(arch, embed_size=embed_size or 0, tied=tied)
+        config.check()
+        _write([_untrained(config, vocab_size or 0)], as_json=json)
+    else:
+        _write((_described(path) for path in model), as_json=json)
+
+
+def _check(
+    arch: str | None, vocab_size: int | None, embed_size: int | None, tied: bool, model: tuple[str, ...]
+) -> None:
+    """Refuse options that contradict each other."""
+    if arch is None:
+        for option, is_given in (("--vocab-size", vocab_size), ("--embed-size", embed_size), ("--tied", tied)):
+            if is_given:
+                raise OptionError(option, "goes with --arch")
+        if not model:
+            raise OptionError("", "a MODEL is needed, or --arch", "rnntool info --help")
+    elif model:
+        raise OptionError("--arch", f"describes a network without a model; leave out {model[0]}")
+    elif vocab_size is None:
+        raise OptionError("--vocab-size", "is needed to count the parameters of --arch")
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+Described = Iterator[tuple[str, Any]]
+"""The sections of one description as they are known, the slow ones last."""
+
+
+def _described(path: str) -> Described:
+    """All that is known of a model."""
+    from rnntool.checkpoint.container import read_facts
+    from rnntool.checkpoint.model import load_model
+    from rnntool.checkpoint.run import find_model
+    from rnntool.text.files import is_regular
+
+    model = load_model(find_model(path))
+    yield "file", model.name
+    yield from _network(model.config, model.network)
+    vocabulary = model.vocabulary
+    yield "vocabulary", {"unit": vocabulary.unit, "size": len(vocabulary), "digest": vocabulary.digest}
+    yield "metrics", _mapping(model.metrics)
+    provenance = dict(_mapping(model.provenance))
+    yield "data", [_mapping(text) for text in provenance.pop("data", [])]
+    yield "settings", _mapping(provenance.pop("settings", {}))
+    written_by = {"rnntool": read_facts(model.name)["version"]} if is_regular(model.name) else {}
+    yield "versions", written_by | provenance
+    yield "recurrence", list(_recurrence(model))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """What a file says of itself, if it says it as rnntool does."""
+    return value if isinstance(value, dict) else {}
+
+
+def _untrained(config: NetworkConfig, vocab_size: int) -> Described:
+    """What is known of a network before it has weights."""
+    import torch
+
+    from rnntool.models.network import build_network
+
+    with torch.device("meta"):
+        network = build_network(config, vocab_size)
+    yield from _network(config, network)
+
+
+def _network(config: NetworkConfig, network: Network) -> Described:
+    """Architecture, sizes, and how it is driven."""
+    yield "network", {**asdict(config), "arch": str(config.parsed_arch), "embed_size": network.embedding.shape[1]}
+    layers = {
+        f"layer {number}": sum(p.numel() for p in layer.parameters())
+        for number, layer in enumerate(network.decoder.stack, 1)
+    }
+    counts = {"embedding": network.embedding.numel(), **layers}
+    yield "parameters", {**counts, "output": network.num_parameters - sum(counts.values()), "total": network.num_parameters}
+    yield (
+        "plan",
+        {f"layer {number}": asdict(layer.plan) for number, layer in enumerate(network.decoder.stack, 1)},
+    )
+
+
+def _recurrence(model: Model) -> Iterator[dict[str, Any]]:
+    """The recurrent matrices, measured."""
+    from rnntool.nn.spectrum import stretches
+
+    for number, layer in enumerate(model.network.decoder.stack, 1):
+        for stretch in stretches(layer.cell, layer.weights()):
+            measured = {"radius": stretch.radius, "norm": stretch.norm, "slope": stretch.slope, "growth": stretch.growth}
+            finite = {name: value if math.isfinite(value) else None for name, value in measured.items()}
+            yield {"layer": number, "weight": stretch.name, "gate": stretch.gate, **finite}
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+def _write(descriptions: Iterable[Described], *, as_json: bool) -> None:
+    with report.output() as out:
+        for number, description in enumerate(descriptions):
+            if as_json:
+                out.write(json.dumps(dict(description), ensure_ascii=False) + "\n")
+                continue
+            if number:
+                out.write("\n")
+            for section, facts in description:
+                for line in _laid_out(section, _lines(section, facts)):
+                    out.write(line)
+                out.flush()
+
+
+def _laid_out(section: str, lines: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """One section as a table on a terminal, else tab-separated with the section on every line."""
+    is_table = sys.stdout.isatty()
+    for number, (name, value) in enumerate(lines):
+        name, value = report.one_line(name), report.one_line(value)
+        if is_table:
+            yield f"{'' if number else section:{COLUMNS[0]}} {name:{COLUMNS[1]}} {value}\n"
+        else:
+            yield f"{section}\t{name}\t{value}\n"
+
+
+def _lines(section: str, facts: Any) -> Iterator[tuple[str, str]]:
+    """One section as names and values."""
+    match section:
+        case "data":
+            for text in facts:
+                known = {**text, "sha256": str(text.get("sha256"))[:HASH_SHOWN]}
+                role, path = known.pop("role", ""), known.pop("path", "")
+                yield role, f"{path} {_pairs(known)}"
+        case "recurrence":
+            for matrix in facts:
+                part = matrix["gate"] or matrix["weight"].replace("weight_hh", "")
+                yield f"layer {matrix['layer']} {part}".strip(), _pairs({name: matrix[name] for name in ("radius", "norm", "growth")})
+        case "plan":
+            for layer, plan in facts.items():
+                yield layer, f"{plan['backend']}: {plan['reason']}"
+        case "settings":
+            for name, value in facts.items():
+                if value != _DEFAULTS.get(name.replace("-", "_"), MISSING):
+                    yield name, _value(value)
+        case "file":
+            yield "", facts
+        case _:
+            for name, value in facts.items():
+                yield name, _value(value)
+
+
+def _pairs(facts: Mapping[str, Any]) -> str:
+    """`name value name value …`."""
+    return " ".join(f"{name} {_value(value)}" for name, value in facts.items())
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.5g}"
+        case list():
+            return " ".join(map(_value, value))
+    return "-" if value is None else str(value)

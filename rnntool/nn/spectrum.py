@@ -1,0 +1,89 @@
+"""How much a recurrent matrix can stretch a state, measured on its own weights.
+
+    ρ(R) = max |eigenvalue|        what a linear network multiplies by in the long run
+    ‖R‖ · max f'                   the largest singular value times the nonlinearity's steepest slope: a bound for one step
+
+The lecture says "max eigenvalue < 1" of vanishing; that is the rule of a linear network.  A sigmoid's slope is at most ¼,
+so ‖R‖ must exceed 4 before a gradient can grow through it at all (necessary, not sufficient).
+Source: Bengio et al. 1994; Pascanu et al. 2013, "On the difficulty of training recurrent neural networks", §2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnntool.nn.cells.cell import Cell, Weights
+from rnntool.nn.cells.gru import GRU
+from rnntool.nn.cells.gru_before import GRUBefore
+from rnntool.nn.cells.jordan import Jordan
+from rnntool.nn.cells.lstm import LSTM
+from rnntool.nn.cells.scrn import SCRN
+
+SIGMOID, TANH = 0.25, 1.0  # largest slopes
+
+GATES: dict[type[Cell], dict[str, float]] = {
+    LSTM: {"i": SIGMOID, "f": SIGMOID, "g": TANH, "o": SIGMOID},
+    GRU: {"r": SIGMOID, "z": SIGMOID, "n": TANH},
+    GRUBefore: {"r": SIGMOID, "z": SIGMOID, "n": TANH},
+}
+"""The gates of a cell whose recurrent matrix holds several, in the order of its rows, and their slopes."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What one recurrent matrix does to a state.
+
+    Args:
+        name: of the weight, as the cell names it.
+        gate: whose rows these are; empty where the matrix is one.
+        radius: ρ, the largest absolute value of an eigenvalue.
+        norm: the largest singular value.
+        slope: the steepest slope of the nonlinearity around the product.
+    """
+
+    name: str
+    gate: str
+    radius: float
+    norm: float
+    slope: float
+
+    @property
+    def growth(self) -> float:
+        """‖R‖ · max f': gradients through this matrix alone cannot grow in a step if it is at most 1."""
+        return self.norm * self.slope
+
+
+def stretches(cell: Cell, w: Weights) -> Iterator[Stretch]:
+    """The recurrent matrices of a cell, gate by gate, each measured when it is asked for.
+
+    A decaying state is a matrix too: α on the diagonal, and no nonlinearity around it.  Where the output is projected, the
+    matrix is that of a whole step, projection included.
+    """
+    for name in cell.recurrent:
+        gates = GATES.get(type(cell), {"": cell.slope})
+        for (gate, slope), block in zip(gates.items(), w[name].chunk(len(gates)), strict=True):
+            square = w["weight_hr"] @ block if "weight_hr" in w else block
+            yield Stretch(name, gate, *_measure(square), slope)
+    decay = _decay(cell, w)
+    if decay is not None:
+        yield Stretch("decay", "", decay, decay, 1.0)
+
+
+def _measure(matrix: Tensor) -> tuple[float, float]:
+    """Spectral radius and norm of a square matrix; not a number where a weight is none."""
+    exact = matrix.detach().cpu().double()
+    if not exact.isfinite().all():
+        return math.nan, math.nan
+    return float(torch.linalg.eigvals(exact).abs().max()), float(torch.linalg.matrix_norm(exact, 2))
+
+
+def _decay(cell: Cell, w: Weights) -> float | None:
+    """The largest decay of a slow state; None where there is none."""
+    if isinstance(cell, Jordan):
+        return cell.decay
+    return float(torch.as_tensor(cell.alpha(w)).max()) if isinstance(cell, SCRN) else None

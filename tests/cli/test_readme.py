@@ -1,0 +1,51 @@
+"""The README: its commands run, and what it says about the tree is so."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_tour_runs(toys: Path, tmp_path: Path) -> None:
+    """All blocks marked `sh`, in order, on the toys; `head` may end what it reads from."""
+    program = tmp_path / "bin" / "rnntool"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m rnntool "$@"\n')
+    program.chmod(0o755)
+    work = tmp_path / "work"
+    shutil.copytree(toys, work)
+    blocks = re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)
+    assert len(blocks) >= 5
+    done = subprocess.run(
+        ["bash", "-e", "-c", "\n".join(blocks)],
+        cwd=work,
+        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "rnntool" not in done.stderr, done.stderr
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_rooms_drawn_are_the_rooms_there_are() -> None:
+    drawn = set(re.findall(r"^├── (\w+)/ +\d", README, re.M))
+    assert drawn == {path.parent.name for path in (ROOT / "rnntool").glob("*/__init__.py")}

@@ -1,0 +1,109 @@
+"""Which lines an epoch holds: shuffled, drawn, of several texts, of a part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnntool.data.batch import Position
+from rnntool.data.epoch import Epoch, token_weights
+from rnntool.data.stream import StreamBatches
+from rnntool.text.corpus import Corpus, hold_out
+from tests.data.conftest import BEGIN, corpus_of
+
+
+def epoch(corpus: Corpus, number: int = 0, **options: Any) -> Epoch:
+    return Epoch(corpus, number=number, **({"shuffle": False, "seed": 1} | options))
+
+
+def lines(epoch: Epoch) -> list[int]:
+    return epoch.lines(np.arange(epoch.num_lines)).tolist()
+
+
+def test_an_epoch_in_order_is_the_corpus() -> None:
+    whole = epoch(corpus_of([2, 3], [1, 4]))
+    assert lines(whole) == [0, 1, 2, 3]
+    assert whole.tokens(np.arange(10)).tolist() == list(range(10))
+    assert (whole.num_lines, whole.num_tokens) == (4, 10)
+
+
+def test_shuffling_permutes_lines_and_every_epoch_has_another_order() -> None:
+    corpus = corpus_of([1 + n % 7 for n in range(100)])
+    orders = [lines(epoch(corpus, number, shuffle=True)) for number in range(3)]
+    assert all(sorted(order) == list(range(100)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+    assert orders[0] == lines(epoch(corpus, 0, shuffle=True))
+    assert orders[0] != lines(epoch(corpus, 0, shuffle=True, seed=2))
+
+
+def test_a_shuffled_stream_holds_its_lines_whole() -> None:
+    corpus = corpus_of([3, 1, 4, 1, 5])
+    shuffled = epoch(corpus, shuffle=True)
+    text = shuffled.tokens(np.arange(14)).tolist()
+    starts = [0, 3, 4, 8, 9, 14]
+    assert text == [token for line in lines(shuffled) for token in range(starts[line], starts[line + 1])]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_fraction_draws_that_share_of_the_lines_each_epoch_others(shuffle: bool) -> None:
+    corpus = corpus_of([2] * 100, [3] * 40, fractions=[0.25, 1.0])
+    drawn = [lines(epoch(corpus, number, shuffle=shuffle)) for number in range(4)]
+    for one in drawn:
+        assert len(set(one)) == len(one) == 65
+        assert sum(line < 100 for line in one) == 25
+        assert {line for line in one if line >= 100} == set(range(100, 140))
+        assert shuffle or one == sorted(one)
+    assert len({tuple(sorted(one)) for one in drawn}) == 4
+    assert epoch(corpus).num_tokens == 25 * 2 + 40 * 3
+
+
+def test_every_line_is_drawn_about_as_often_as_any() -> None:
+    """200 epochs of a quarter: a line comes 50 times, within five σ = √(200·¼·¾) = 6.1."""
+    corpus = corpus_of([1] * 40, fractions=[0.25])
+    times = np.bincount(np.concatenate([lines(epoch(corpus, number)) for number in range(200)]), minlength=40)
+    assert abs(times - 50).max() < 31
+
+
+def test_a_fraction_of_a_short_text_still_draws_a_line() -> None:
+    """A hundredth of ten lines rounds to none: an epoch without a token would never end."""
+    corpus = corpus_of([2] * 10, fractions=[0.01])
+    assert len(lines(epoch(corpus))) == 1
+    assert len(list(StreamBatches(corpus, begin_id=BEGIN, batch_size=2, bptt=3).batches(Position()))) == 1
+
+
+def test_an_empty_text_among_others_changes_nothing() -> None:
+    assert lines(epoch(corpus_of([2, 3], [], [1]))) == [0, 1, 2]
+    assert sorted(lines(epoch(corpus_of([2, 3], [], [1], fractions=[1, 0.5, 1]), shuffle=True))) == [0, 1, 2]
+    weights = token_weights(corpus_of([2], [], [1], weights=[2, 3, 4]), np.arange(3))
+    assert weights is not None
+    assert weights.tolist() == [2, 2, 4]
+
+
+def test_a_token_weighs_what_its_text_does() -> None:
+    corpus = corpus_of([2, 1], [4], weights=[1, 0.5])
+    weights = token_weights(corpus, np.arange(7).reshape(7, 1))
+    assert weights is not None
+    assert weights[:, 0].tolist() == [1, 1, 1, 0.5, 0.5, 0.5, 0.5]
+    assert token_weights(corpus_of([2], [4]), np.arange(6)) is None
+    batch = next(StreamBatches(corpus, begin_id=BEGIN, batch_size=1, bptt=7).batches(Position()))
+    assert batch.weights is not None
+    assert batch.weights[:, 0].tolist() == weights[:, 0].tolist()
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_what_is_held_out_is_never_learnt_from(shuffle: bool) -> None:
+    """Two texts of five lines of two: a fifth of each is lines 4 and 9, tokens 8, 9, 18 and 19."""
+    kept, held = hold_out(corpus_of([2] * 5, [2] * 5), 0.2)
+    batches = StreamBatches(kept, begin_id=BEGIN, batch_size=2, bptt=3, shuffle=shuffle).batches(Position())
+    targets = [t for batch in batches for t in (batch.targets if batch.mask is None else batch.targets[batch.mask]).flatten().tolist()]
+    assert sorted(targets) == [*range(8), *range(10, 18)]
+    assert sorted(lines(epoch(held, shuffle=shuffle))) == [4, 9]
+    assert epoch(held).tokens(np.arange(4)).tolist() == [8, 9, 18, 19]
+
+
+def test_the_part_held_out_of_one_text_is_an_epoch_of_its_own() -> None:
+    _, held = hold_out(corpus_of([2] * 5), 0.4)
+    assert lines(epoch(held)) == [3, 4]
+    assert epoch(held).tokens(np.arange(4)).tolist() == [6, 7, 8, 9]

@@ -1,0 +1,113 @@
+"""Every fast path against its readable twin: values and gradients, over a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+import torch
+from torch import Tensor
+
+from rnntool.config.arch import parse_arch
+from rnntool.nn.cells.build import build_cell
+from rnntool.nn.cells.cell import Cell
+from rnntool.nn.kernels import reference, trace, vendor
+from rnntool.nn.noise import Noise
+from rnntool.nn.plan import choose_plan
+from rnntool.nn.recurrent import Recurrent
+from tests.nn.conftest import ARCHS, Draw
+
+MAPPED = [arch for arch in ARCHS if choose_plan(build_cell(parse_arch(arch), 3)).backend == "vendor"]
+
+LENGTHS = (1, 2, 65, 130)  # 65 and 130 cross one and two edges of the trace's blocks
+assert trace.BLOCK == 64
+
+TOLERANCE = {
+    torch.float64: 1e-11,  # 130 steps and sums of up to 1e3 products at 1e-16
+    torch.float32: 1e-4,  # the same at 6e-8: a step's rounding comes back through up to 130 more
+}
+
+
+def assert_twins(ours: Iterable[Tensor | None], theirs: Iterable[Tensor | None], dtype: torch.dtype) -> None:
+    """Equal up to a share of each tensor's largest value."""
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None and other.numel():
+            size = float(other.detach().abs().max())
+            torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCE[dtype] * max(size, 1e-3))
+
+
+def values_and_gradients(outputs: Iterable[Tensor], inputs: list[Tensor]) -> list[Tensor | None]:
+    """The outputs, then the gradients of a sum that weighs each of their elements differently."""
+    outputs = list(outputs)
+    weighed = sum((out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).sum() for out in outputs)
+    assert isinstance(weighed, Tensor)
+    return [*outputs, *torch.autograd.grad(weighed, inputs, allow_unused=True)]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("B", [1, 3])
+@pytest.mark.parametrize("T", LENGTHS)
+@pytest.mark.parametrize("arch", MAPPED)
+def test_vendor_is_its_reference_in_values_and_gradients(
+    arch: str, T: int, B: int, dtype: torch.dtype, draw: Draw
+) -> None:
+    cell = build_cell(parse_arch(arch), 3)
+    weights, x, state = draw(cell, T=T, B=B, dtype=dtype)
+    both = []
+    for drive in (vendor.run, reference.run):
+        h, after = drive(cell, weights, x, state)
+        both.append(values_and_gradients((h, *after), [x, *weights.values(), *state]))
+    assert_twins(*both, dtype)
+
+
+def stack(arch: str, **options: bool) -> Recurrent:
+    """Two layers in float64, their weights drawn."""
+    parsed = parse_arch(arch)
+    first = build_cell(parsed, 3)
+    network = Recurrent([first, build_cell(parsed, first.output_size)], **options).double()
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / 2)
+    return network
+
+
+def both_backends(
+    network: Recurrent, *, T: int = 7, keep: int | None = None, noisy: bool = False
+) -> list[list[Tensor | None]]:
+    """Values and gradients of all, by vendor and by reference, with noise of the same seed."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(T, 2, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    state = tuple(torch.randn(s.shape, generator=generator, dtype=s.dtype, requires_grad=True) for s in network.state0(2))
+    both = []
+    for backend in ("vendor", "reference"):
+        network.plan(backend)
+        generator.manual_seed(5)
+        noise = Noise(generator, input=0.2, layer=0.3, recurrent=0.2, weight=0.3) if noisy else None
+        h, after = network.run(x, state, noise=noise, keep=keep)
+        both.append(values_and_gradients((h, *after), [x, *network.parameters(), *state]))
+    return both
+
+
+@pytest.mark.parametrize("keep", [None, 0, 3, 6, 7])
+@pytest.mark.parametrize("arch", MAPPED)
+def test_vendor_is_its_reference_wherever_the_state_is_kept(arch: str, keep: int | None) -> None:
+    assert_twins(*both_backends(stack(arch), keep=keep), torch.float64)
+
+
+@pytest.mark.parametrize("arch", MAPPED)
+def test_vendor_is_its_reference_with_dropped_weights_norms_and_residuals(arch: str) -> None:
+    network = stack(arch, layer_norm=True, residual=True)
+    assert_twins(*both_backends(network, keep=3, noisy=True), torch.float64)
+
+
+def test_every_path_without_gradients_gives_the_same(cell: Cell, draw: Draw) -> None:
+    """Evaluations take torch's inference code, which is another."""
+    if choose_plan(cell).backend == "reference":
+        pytest.skip("has no map")
+    weights, x, state = draw(cell, T=9, dtype=torch.float32)
+    learning = vendor.run(cell, weights, x, state)
+    with torch.no_grad():
+        scoring = vendor.run(cell, weights, x, state)
+    assert_twins((scoring[0], *scoring[1]), (learning[0], *learning[1]), torch.float32)
