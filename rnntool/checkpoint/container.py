@@ -33,6 +33,9 @@ MAX_TENSORS = 4096
 """Most tensors a file may hold; ours have less than two hundred."""
 
 _ZEROS = "0" * 64
+_PLACE = rb'\"sha256\":\"'
+"""What stands before the hash in the header, where the JSON is a string within JSON; facts cannot imitate it together
+with 64 zeros, since their own quotation marks are escaped twice."""
 
 Facts = dict[str, Any]
 
@@ -54,7 +57,7 @@ def write_container(path: str, kind: str, facts: Facts, tensors: dict[str, Tenso
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     data = safetensors.torch.save(own, metadata={KEY: text})
     digest = hashlib.sha256(data).hexdigest()
-    write_whole(path, data.replace(_ZEROS.encode(), digest.encode(), 1))
+    write_whole(path, data.replace(_PLACE + _ZEROS.encode(), _PLACE + digest.encode(), 1))
 
 
 def read_container(path: str, kind: str) -> tuple[Facts, dict[str, Tensor]]:
@@ -68,13 +71,14 @@ def read_container(path: str, kind: str) -> tuple[Facts, dict[str, Tensor]]:
     facts = _facts(path, data)
     if facts.get("kind") != kind:
         raise ModelError(path, f"this is a {facts.get('kind')} file, not a {kind} file")
-    start = data.find(str(facts["sha256"]).encode())
-    whole = data[:start] + _ZEROS.encode() + data[start + 64 :]
-    if hashlib.sha256(whole).hexdigest() != facts["sha256"]:
+    digest = str(facts["sha256"])
+    whole = data.replace(_PLACE + digest.encode(), _PLACE + _ZEROS.encode(), 1)
+    if hashlib.sha256(whole).hexdigest() != digest:
         raise ModelError(path, "damaged: its content does not have the hash that it names")
     try:
-        return facts, safetensors.torch.load(data)
-    except (SafetensorError, ValueError) as error:
+        # cloned, for theirs lie anywhere in memory, and products of them could be summed in another order
+        return facts, {name: tensor.clone() for name, tensor in safetensors.torch.load(data).items()}
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(path, f"damaged: {error}") from error
 
 
@@ -132,7 +136,7 @@ def _facts(path: str, data: bytes) -> Facts:
     if len(header) > MAX_TENSORS:
         raise ModelError(path, f"{len(header)} tensors; at most {MAX_TENSORS} can be ours")
     sha256 = facts.get("sha256")
-    if not isinstance(sha256, str) or len(sha256) != 64 or data.find(sha256.encode(), 8, 8 + size) < 0:
+    if not isinstance(sha256, str) or len(sha256) != 64 or data.find(_PLACE + sha256.encode(), 8, 8 + size) < 0:
         raise ModelError(path, "damaged: it names no hash of its content")
     return facts
 

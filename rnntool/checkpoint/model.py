@@ -54,7 +54,7 @@ def save_model(path: str, model: Model) -> None:
         ModelError: a weight is not a finite number; nothing is written.
     """
     weights = dict(model.network.named_parameters())
-    check_finite(path, weights)
+    check_finite(path, weights, "not written")
     facts = {
         "config": asdict(model.config),
         "vocabulary": model.vocabulary.digest,
@@ -83,20 +83,23 @@ def load_model(path: str, device: torch.device | None = None) -> Model:
         vocabulary = Vocabulary.from_bytes(tensors.pop(VOCABULARY).numpy().tobytes(), path)
         with torch.device("meta"):
             network = build_network(config, len(vocabulary))
+        provenance, metrics = {**facts["provenance"]}, {**facts["metrics"]}
     except RnntoolError as error:
         raise ModelError(path, f"damaged: {error}") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(path, "damaged: its configuration does not describe a network") from error
+    if facts.get("vocabulary") != vocabulary.digest:
+        raise ModelError(path, f"damaged: its vocabulary is {vocabulary.digest}, not {facts.get('vocabulary')}")
     fill(network, {name.removeprefix(WEIGHTS): tensor for name, tensor in tensors.items()}, path)
     network.to(device)
-    return Model(network, config, vocabulary, facts.get("provenance", {}), facts.get("metrics", {}), path)
+    return Model(network, config, vocabulary, provenance, metrics, path)
 
 
 def fill(network: Network, weights: dict[str, Tensor], path: str) -> None:
     """Give a network that was built without memory the weights of a file.
 
     Raises:
-        ModelError: a name or shape differs.
+        ModelError: a name or shape differs, or a weight is no finite number.
     """
     wanted = dict(network.named_parameters())
     if wanted.keys() != weights.keys():
@@ -106,16 +109,17 @@ def fill(network: Network, weights: dict[str, Tensor], path: str) -> None:
         if parameter.shape != weights[name].shape or weights[name].dtype != torch.float32:
             have, want = tuple(weights[name].shape), tuple(parameter.shape)
             raise ModelError(path, f"damaged: '{name}' is {have} of {weights[name].dtype}, the network has {want}")
+    check_finite(path, weights, "damaged")
     network.load_state_dict(weights, strict=False, assign=True)
     if network.tied:
         network.output.weight = network.embedding
 
 
-def check_finite(path: str, weights: Mapping[str, Tensor]) -> None:
-    """Raise ModelError if a weight is infinite or not a number."""
+def check_finite(path: str, weights: Mapping[str, Tensor], consequence: str) -> None:
+    """Raise ModelError, which begins with `consequence`, if a weight is infinite or not a number."""
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
-            raise ModelError(path, f"not written: '{name}' holds a value that is not a finite number")
+            raise ModelError(path, f"{consequence}: '{name}' holds a value that is not a finite number")
 
 
 def _known(values: Any, config: type) -> dict[str, Any]:

@@ -15,6 +15,7 @@ again, and no step appears twice.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -25,7 +26,7 @@ from typing import Any
 
 from torch import Tensor
 
-from rnntool.checkpoint.container import Facts, read_container, write_container
+from rnntool.checkpoint.container import Facts, read_container, read_facts, write_container
 from rnntool.errors import InputError, ModelError, OutputError, RnntoolError, RnntoolWarning, TrainingError
 
 STATES_KEPT = 3
@@ -43,6 +44,7 @@ class RunDirectory:
     def __init__(self, path: str) -> None:
         self.path = path
         self._lock: int | None = None
+        self._is_new = False
 
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name)
@@ -77,35 +79,52 @@ class RunDirectory:
         """Whether a run has begun here."""
         return os.path.exists(self.config)
 
+    @property
+    def finished(self) -> str:
+        """Why the run here is over, by its newest state; empty if it is not, or that state cannot be read."""
+        for _, path in self.states()[:1]:
+            with contextlib.suppress(RnntoolError, KeyError, TypeError):
+                return str(read_facts(path)["place"]["finished"])
+        return ""
+
     def create(self) -> None:
         """Make the directory, take its lock, and sweep what a killed process left half-written.
 
         Raises:
             OutputError: it cannot be made.
-            TrainingError: another process trains here, or it holds something that is no run.
+            TrainingError: another process trains here, or it holds something that is no run; nothing is changed then.
         """
         try:
+            self._is_new = not os.path.isdir(self.path)
             os.makedirs(self.path, exist_ok=True)
+            self._refuse_foreign()
             self._take_lock()
-            names = set(os.listdir(self.path))
+            for folder, _, files in [(self.path, [], os.listdir(self.path)), *os.walk(self.corpus)]:
+                for name in filter(_TEMPORARY.fullmatch, files):
+                    with contextlib.suppress(OSError):
+                        os.unlink(os.path.join(folder, name))
         except OSError as error:
             raise OutputError(self.path, error.strerror or str(error)) from None
-        foreign = sorted(name for name in names if not self._is_ours(name))
-        if foreign and not self.has_run:
-            raise TrainingError(self.path, f"holds '{foreign[0]}' and no run", "a new directory")
-        for name in names:
-            if _TEMPORARY.fullmatch(name):
-                with contextlib.suppress(OSError):
-                    os.unlink(self._at(name))
 
     def clear(self) -> None:
-        """Remove the run that is here; the lock stays."""
-        for name in os.listdir(self.path):
-            if name != "lock" and self._is_ours(name):
-                if name == "corpus":
-                    self.drop_corpus()
-                else:
-                    os.unlink(self._at(name))
+        """Remove the run that is here; the lock stays.
+
+        The configuration goes last: what is left when this is interrupted is still known for the run that it was.
+        """
+        names = [name for name in os.listdir(self.path) if self._is_ours(name) and name != "lock"]
+        for name in sorted(names, key=lambda name: name == "config.toml"):
+            if name == "corpus":
+                self.drop_corpus()
+            else:
+                os.unlink(self._at(name))
+
+    def abandon(self) -> None:
+        """Remove what is left of a run that did not begin: ids, lock, and the directory if it was made for it."""
+        self.drop_corpus()
+        with contextlib.suppress(OSError):
+            os.unlink(self._at("lock"))
+            if self._is_new:
+                os.rmdir(self.path)
 
     def release(self) -> None:
         """Give the lock back."""
@@ -169,19 +188,31 @@ class RunDirectory:
             if os.path.getsize(self.metrics) > length:
                 os.truncate(self.metrics, length)
 
+    def _refuse_foreign(self) -> None:
+        """Raise TrainingError if there are files that no run left which had got as far as its configuration."""
+        if self.has_run:
+            return
+        for name in sorted(os.listdir(self.path)):
+            if name not in ("lock", "corpus") and not _TEMPORARY.fullmatch(name):
+                raise TrainingError(self.path, f"holds '{name}' and no run", "a new directory")
+
     def _is_ours(self, name: str) -> bool:
         names = ("config.toml", "best.rnn", "last.rnn", "metrics.jsonl", "corpus", "lock")
         return name in names or bool(_STATE.fullmatch(name) or _TEMPORARY.fullmatch(name))
 
     def _take_lock(self) -> None:
-        self._lock = os.open(self._at("lock"), os.O_RDWR | os.O_CREAT, 0o666)
+        lock = os.open(self._at("lock"), os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(self._lock, 4096).decode(errors="replace").strip()
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.read(lock, 4096).decode(errors="replace").strip()
+            os.close(lock)
+            if not isinstance(error, BlockingIOError):
+                raise
             raise TrainingError(self.path, f"another process trains here: {owner}") from None
-        os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"pid {os.getpid()} on {os.uname().nodename}\n".encode())
+        self._lock = lock
+        os.ftruncate(lock, 0)
+        os.write(lock, f"pid {os.getpid()} on {os.uname().nodename}\n".encode())
 
 
 class Metrics:
@@ -192,12 +223,22 @@ class Metrics:
     """
 
     def __init__(self, path: str) -> None:
+        self.path = path
         self._file = Path(path).open("ab", buffering=0)  # noqa: SIM115  # closed by `close`
 
     def write(self, **values: Any) -> None:
-        """Append one JSON object; None is left out."""
+        """Append one JSON object; None is left out.
+
+        Raises:
+            OutputError: the disk does not take it.
+        """
         known = {name: value for name, value in values.items() if value is not None}
-        self._file.write(json.dumps(known).encode() + b"\n")
+        line = json.dumps(known).encode() + b"\n"
+        try:
+            if self._file.write(line) != len(line):  # what a disk that is almost full answers
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise OutputError(self.path, error.strerror or str(error)) from None
 
     @property
     def length(self) -> int:

@@ -80,8 +80,7 @@ def _findings(path: str, *, with_sum: bool) -> Iterator[Finding]:
     from rnntool.checkpoint.run import RunDirectory
 
     run = RunDirectory(path)
-    found = [run.best, run.last, *(state for _, state in run.states())]
-    containers = [each for each in found if os.path.exists(each)]
+    containers = sorted(entry.path for entry in os.scandir(path) if entry.name.endswith(".rnn"))
     if not run.has_run and not containers:
         yield Finding(path, "not a run directory: no config.toml")
         return
@@ -108,21 +107,31 @@ def _settings(run: RunDirectory) -> Finding:
 
 def _metrics(run: RunDirectory) -> Finding:
     """Every line a record, their steps rising, and all there that the newest state counts on."""
-    from rnntool.checkpoint.container import read_facts
     from rnntool.checkpoint.metrics import read_metrics
 
     try:
         for _ in read_metrics(run.metrics):
             pass
-        size = os.path.getsize(run.metrics)
-        for _, state in run.states()[:1]:
-            needed = read_facts(state).get("metrics_length", 0)
-            if needed > size:
-                return Finding(run.metrics, f"{size} bytes; {os.path.basename(state)} counts on {needed}")
     except RnntoolError as error:
         line = error.where.removeprefix(run.metrics).removeprefix(":")
         return Finding(run.metrics, f"line {line}: {error.what}" if line else error.what)
+    size = os.path.getsize(run.metrics)
+    for _, state in run.states()[:1]:
+        needed = _metrics_length(state)
+        if needed > size:
+            return Finding(run.metrics, f"{size} bytes; {os.path.basename(state)} counts on {needed}")
     return Finding(run.metrics)
+
+
+def _metrics_length(state: str) -> int:
+    """The bytes of metrics.jsonl that belong to a state; 0 if it does not say."""
+    from rnntool.checkpoint.container import read_facts
+
+    try:
+        length = read_facts(state).get("metrics_length")
+    except RnntoolError:  # damaged; that is another file's finding
+        return 0
+    return length if isinstance(length, int) else 0
 
 
 def _corpus(directory: str) -> Finding:
@@ -137,23 +146,23 @@ def _corpus(directory: str) -> Finding:
 
 
 def _container(path: str, *, with_sum: bool) -> Finding:
-    """A model or a state, read whole."""
+    """A model or a state: its hash, its parts, its weights."""
     from rnntool.checkpoint.container import read_container, read_facts
-    from rnntool.checkpoint.model import load_model
+    from rnntool.checkpoint.model import check_finite, load_model
+    from rnntool.text.files import is_regular
 
     try:
-        if read_facts(path)["kind"] == "state":
+        # A pipe can be read only once, and is taken for a model.
+        if is_regular(path) and read_facts(path).get("kind") == "state":
             _, tensors = read_container(path, "state")
-            model = None
+            check_finite(path, tensors, "damaged")
         else:
             model = load_model(path)
-            tensors = dict(model.network.named_parameters())
+            if with_sum:
+                return _summed(path, model)
     except RnntoolError as error:
         return Finding(path, error.what)
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            return Finding(path, f"'{name}' holds a value that is not a finite number")
-    return _summed(path, model) if with_sum and model is not None else Finding(path)
+    return Finding(path)
 
 
 def _summed(path: str, model: Model) -> Finding:

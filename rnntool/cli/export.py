@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def command(to: str, output: str, model: str) -> None:
     """Write parts of a model as text for other programs.
 
-    Embeddings are written as word2vec does: a line with the number of tokens and of columns, then for every token a line with
-    its spelling and its numbers, separated by spaces.  MODEL is a run directory or a model file.
+    Embeddings are written as word2vec does: a line with the number of tokens and of columns, then for every token a line
+    with its spelling and its numbers, separated by spaces.  MODEL is a run directory or a model file.
 
     Examples:
       rnntool export run > vectors.txt

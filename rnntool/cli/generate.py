@@ -47,7 +47,9 @@ def _one_dash(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
     default=1.0,
     help="Below 1 likelier text, above 1 wilder; 0: the likeliest word.",
 )
-@options.option("--top-k", section=DRAWN, type=click.IntRange(1), metavar="N", help="Draw among the N likeliest tokens.")
+@options.option(
+    "--top-k", section=DRAWN, type=click.IntRange(1), metavar="N", help="Draw among the N likeliest tokens."
+)
 @options.option(
     "--top-p",
     section=DRAWN,

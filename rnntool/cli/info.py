@@ -114,8 +114,8 @@ def _described(path: str) -> Described:
     yield from _network(model.config, model.network)
     vocabulary = model.vocabulary
     yield "vocabulary", {"unit": vocabulary.unit, "size": len(vocabulary), "digest": vocabulary.digest}
-    yield "metrics", _mapping(model.metrics)
-    provenance = dict(_mapping(model.provenance))
+    yield "metrics", model.metrics
+    provenance = dict(model.provenance)
     yield "data", [_mapping(text) for text in provenance.pop("data", [])]
     yield "settings", _mapping(provenance.pop("settings", {}))
     written_by = {"rnntool": read_facts(model.name)["version"]} if is_regular(model.name) else {}
@@ -147,7 +147,10 @@ def _network(config: NetworkConfig, network: Network) -> Described:
         for number, layer in enumerate(network.decoder.stack, 1)
     }
     counts = {"embedding": network.embedding.numel(), **layers}
-    yield "parameters", {**counts, "output": network.num_parameters - sum(counts.values()), "total": network.num_parameters}
+    yield (
+        "parameters",
+        {**counts, "output": network.num_parameters - sum(counts.values()), "total": network.num_parameters},
+    )
     yield (
         "plan",
         {f"layer {number}": asdict(layer.plan) for number, layer in enumerate(network.decoder.stack, 1)},
@@ -160,7 +163,12 @@ def _recurrence(model: Model) -> Iterator[dict[str, Any]]:
 
     for number, layer in enumerate(model.network.decoder.stack, 1):
         for stretch in stretches(layer.cell, layer.weights()):
-            measured = {"radius": stretch.radius, "norm": stretch.norm, "slope": stretch.slope, "growth": stretch.growth}
+            measured = {
+                "radius": stretch.radius,
+                "norm": stretch.norm,
+                "slope": stretch.slope,
+                "growth": stretch.growth,
+            }
             finite = {name: value if math.isfinite(value) else None for name, value in measured.items()}
             yield {"layer": number, "weight": stretch.name, "gate": stretch.gate, **finite}
 
@@ -204,7 +212,10 @@ def _lines(section: str, facts: Any) -> Iterator[tuple[str, str]]:
         case "recurrence":
             for matrix in facts:
                 part = matrix["gate"] or matrix["weight"].replace("weight_hh", "")
-                yield f"layer {matrix['layer']} {part}".strip(), _pairs({name: matrix[name] for name in ("radius", "norm", "growth")})
+                yield (
+                    f"layer {matrix['layer']} {part}".strip(),
+                    _pairs({name: matrix[name] for name in ("radius", "norm", "growth")}),
+                )
         case "plan":
             for layer, plan in facts.items():
                 yield layer, f"{plan['backend']}: {plan['reason']}"

@@ -22,6 +22,7 @@ import sys
 from collections.abc import Sequence
 from errno import EBADF, EDQUOT, EFBIG, EIO, ENOSPC
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -29,13 +30,40 @@ from rnntool import __version__
 from rnntool.cli import options, report
 from rnntool.errors import RnntoolError
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
-    "Text": ("vocab", "encode", "decode"),
-    "Models": ("train", "info", "check", "plot", "export"),
-    "Text under a model": ("ppl", "score", "generate"),
-    "Help": ("completion", "man"),
+    "Text": {
+        "vocab": "make a vocabulary of text",
+        "encode": "cut text into the tokens of a vocabulary",
+        "decode": "put the tokens of a vocabulary together to text",
+    },
+    "Models": {
+        "train": "train a recurrent language model",
+        "info": "print what a model is",
+        "check": "check that models and run directories are sound",
+        "plot": "draw the course of a training",
+        "export": "write parts of a model as text",
+    },
+    "Text under a model": {
+        "ppl": "print the perplexity of text under a language model",
+        "score": "print the log-probability of each line of text",
+        "generate": "write text with a language model",
+    },
+    "Help": {
+        "completion": "print the script that completes command lines in a shell",
+        "man": "show a manual page of rnntool",
+    },
 }
-"""Every command, under the heading where the help lists it; `rnntool.cli.NAME` defines its `command`."""
+"""Every command under the heading where the help lists it, with the description of its manual page.
+
+`rnntool.cli.NAME` defines its `command`.  It is imported when it is asked for: help and completion of names need not wait
+for thirteen modules.
+"""
+
+SUMMARIES = {name: summary for commands in COMMANDS.values() for name, summary in commands.items()}
+"""The same by name."""
 
 
 class Toolkit(options.Readable, click.Group):
@@ -43,44 +71,41 @@ class Toolkit(options.Readable, click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands, in the order of the help."""
-        here = os.path.dirname(__file__)
-        return [name for names in COMMANDS.values() for name in names if os.path.exists(f"{here}/{name}.py")]
+        return list(SUMMARIES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name; None if there is none."""
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in SUMMARIES:
             return None
         command = importlib.import_module(f"rnntool.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands, then the few options of the toolkit itself."""
-        self.format_commands(ctx, formatter)
+        """The commands under their headings, then the few options of the toolkit itself."""
+        width = max(map(len, SUMMARIES))
+        for heading, commands in COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in commands.items()])
         super().format_options(ctx, formatter)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands under their headings, each with the first sentence of its help."""
-        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
-        width = max(map(len, commands))
-        for heading, names in COMMANDS.items():
-            listed = [(name, command) for name in names if (command := commands.get(name))]
-            rows = [
-                (name.ljust(width), command.get_short_help_str(formatter.width - width - 4)) for name, command in listed
-            ]
-            if rows:
-                with formatter.section(heading):
-                    formatter.write_dl(rows)
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands and options that begin so."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=summary) for name, summary in SUMMARIES.items() if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments begin with; from here on messages bear its name."""
-        known = self.list_commands(ctx)
-        if args[0] not in known and not args[0].startswith("-"):
+        if args[0] not in SUMMARIES and not args[0].startswith("-"):
             from difflib import get_close_matches
 
-            near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(args[0], known, 1))
+            near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(args[0], SUMMARIES, 1))
             ctx.fail(f"no such command {args[0]!r}{near}")
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None:

@@ -83,7 +83,7 @@ def command(
                 raise InputError(shown(path), "no tokens")
             total += tally
             if len(text) > 1:
-                out.write(_line(tally, {**signature, "text": shown(path)}, json))
+                out.write(_line(tally, {**signature, "text": _spelled(shown(path))}, json))
                 out.flush()
         bounds = interval.interval() if interval is not None else None
         out.write(_line(total, signature, json, bounds))
@@ -94,6 +94,11 @@ def _counted(tally: Tally, unk: str) -> Tally:
     if unk == "count":
         return tally
     return replace(tally, tokens=tally.tokens - tally.oov, nll=tally.nll - tally.oov_nll, oov_nll=0.0)
+
+
+def _spelled(name: str) -> str:
+    """A file's name on one line, bytes that are not UTF-8 as backslash, x and two digits."""
+    return report.one_line(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def _line(tally: Tally, signature: dict[str, str], as_json: bool, bounds: tuple[float, float] | None = None) -> str:

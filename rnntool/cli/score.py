@@ -54,15 +54,16 @@ def command(
     from rnntool.score.perplexity import score_lines
     from rnntool.text.files import arriving, is_regular, read_lines
 
-    def scored() -> Iterator[list[ScoredLine]]:
-        for path in text:  # each begins anew, as under `ppl`
-            # A pipe's lines are answered as they come; a file's are not waited for, and always grouped alike.
-            yield from score_lines(opened.scorer, arriving(read_lines(path), batch_size, wait=is_regular(path)))
+    def lines() -> Iterator[str]:
+        for path in text:
+            yield from read_lines(path)
 
+    # A pipe's lines are answered as they come; a file's are not waited for, and always grouped alike.
+    groups = arriving(lines(), batch_size, wait=all(is_regular(path) for path in text))
     number = 0
     with report.output() as out:
-        for group in scored():
-            for line in group:
+        for scored in score_lines(opened.scorer, groups):
+            for line in scored:
                 number += 1
                 if tokens:
                     out.write("".join(_token_records(number, line, opened.scorer.vocabulary, as_json=json)))

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from rnntool.cli import compute, options
+from rnntool.cli.stopping import stopping
 from rnntool.config.network import CONTEXTS, OUTPUTS, NetworkConfig
 from rnntool.config.presets import PRESETS
 from rnntool.config.training import AVERAGES, OPTIMIZERS, SCHEDULES, TrainingConfig
 from rnntool.errors import OptionError
+from rnntool.train.progress import StopRequest
 
 _DEFAULTS = {f.name: f.default for config in (NetworkConfig, TrainingConfig) for f in fields(config)}
 DEFAULT_ARCH = "lstm:200"
@@ -230,6 +232,14 @@ def command(**given: Any) -> None:
         raise OptionError("--valid", "a validation text is needed", "--hold-out 0.05, to take it from the end of TEXT")
     if given["vocab"] is None and given["init"] is None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
+    with stopping(given["out"]) as stop:
+        _carry_out(given, settings, network, training, stop)
+
+
+def _carry_out(
+    given: dict[str, Any], settings: dict[str, Any], network: NetworkConfig, training: TrainingConfig, stop: StopRequest
+) -> None:
+    """Import torch and train, or rehearse it."""
     device = compute.prepare(given["threads"], given["device"])
     from rnntool.cli import training as carry_out
     from rnntool.train.job import Job
@@ -257,7 +267,7 @@ def command(**given: Any) -> None:
     if given["dry_run"]:
         carry_out.rehearse(job, manner)
     else:
-        carry_out.run(job, manner)
+        carry_out.run(job, manner, stop)
 
 
 def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, TrainingConfig]:

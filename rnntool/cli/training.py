@@ -1,16 +1,12 @@
-"""What `rnntool train` does once its command line is understood: set up, show, stop on signals.
+"""What `rnntool train` does once its command line is understood.
 
 The part of the command that needs torch.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import FrameType
 
 import torch
 
@@ -23,15 +19,6 @@ from rnntool.train import job as jobs
 from rnntool.train.job import Job
 from rnntool.train.loop import Trainer
 from rnntool.train.progress import StopRequest
-
-SIGNALS = {
-    signal.SIGINT: 128 + signal.SIGINT,
-    signal.SIGTERM: 128 + signal.SIGTERM,
-    signal.SIGHUP: 128 + signal.SIGHUP,
-    signal.SIGUSR1: 75,
-    signal.SIGUSR2: 75,
-}
-"""Signals that end a run once its update is done and saved, and the status they lead to."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +42,14 @@ class Manner:
     force: bool
 
 
-def run(job: Job, manner: Manner) -> None:
+def run(job: Job, manner: Manner, stop: StopRequest) -> None:
     """Train, or go on training, or say that it is done."""
-    model = jobs.load_network(job)
     directory = jobs.open_run(job, force=manner.force)
     try:
+        if directory.finished:
+            report.say(f"already finished: {directory.finished}; {directory.best}")
+            return
+        model = jobs.load_network(job)
         train, valid = jobs.open_texts(job, model.vocabulary, directory)
         jobs.begin(job, directory)
         job = jobs.settled(job, model.network, train)
@@ -69,8 +59,7 @@ def run(job: Job, manner: Manner) -> None:
             _explain(model)
         batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
         _introduce(job, model, train, valid, batches.num_batches)
-        stop = StopRequest()
-        with _stopping(stop), watching(job.training.max_epochs) as view:
+        with watching(job.training.max_epochs) as view:
             trainer = Trainer(
                 model,
                 job.training,
@@ -90,6 +79,8 @@ def run(job: Job, manner: Manner) -> None:
         best = math.exp(trainer.schedule.best)
         report.say(f"finished: {reason}; validation perplexity {best:.2f}; {directory.best}")
     finally:
+        if not directory.has_run:
+            directory.abandon()
         directory.release()
 
 
@@ -138,24 +129,3 @@ def _provenance(job: Job, train: Corpus, valid: Corpus) -> dict[str, object]:
     data = jobs.data_facts("train", train) + jobs.data_facts("valid", valid)
     settings = {**job.settings, "dropout": job.training.dropout}
     return {"settings": settings, "torch": torch.__version__, "data": data}
-
-
-@contextlib.contextmanager
-def _stopping(stop: StopRequest) -> Iterator[None]:
-    """Turn the first signal into a wish to stop, and let a second one end the program at once."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        del frame
-        stop.status, stop.reason = SIGNALS[signal.Signals(number)], f"signal {signal.Signals(number).name}"
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
-
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, ask)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -68,7 +68,7 @@ class Epoch:
     def _pick(self, index: int) -> Index:
         """The line numbers taken from one source, rising."""
         source = self.corpus.sources[index]
-        count = round(source.num_lines * source.fraction)
+        count = min(source.num_lines, max(1, round(source.num_lines * source.fraction)))
         places = permute(np.arange(count), source.num_lines, mix(self._seed, index)) if count else np.arange(0)
         return source.first_line + np.sort(places)
 

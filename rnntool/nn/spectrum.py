@@ -84,6 +84,10 @@ def _measure(matrix: Tensor) -> tuple[float, float]:
 
 def _decay(cell: Cell, w: Weights) -> float | None:
     """The largest decay of a slow state; None where there is none."""
-    if isinstance(cell, Jordan):
-        return cell.decay
-    return float(torch.as_tensor(cell.alpha(w)).max()) if isinstance(cell, SCRN) else None
+    match cell:
+        case Jordan():
+            return cell.decay
+        case SCRN() if cell.context_size:
+            alpha = cell.alpha(w)
+            return float(alpha.detach().max()) if isinstance(alpha, Tensor) else alpha
+    return None

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rnntool.models.network import Network
 from rnntool.nn.cells.cell import State
+from rnntool.nn.precision import exact_products
 from rnntool.score.scorer import LogProbs
 from rnntool.text.vocabulary import Vocabulary
 
@@ -40,7 +41,9 @@ class NetworkScorer:
 
     def score(self, lines: Sequence[Sequence[int]], state: State) -> tuple[list[LogProbs], State]:
         """As `Scorer.score`."""
-        with torch.no_grad():
+        if not lines:
+            return [], state
+        with torch.no_grad(), exact_products():
             return self._carried(lines, state) if self.context == "carry" else (self._reset(lines), state)
 
     def _carried(self, lines: Sequence[Sequence[int]], state: State) -> tuple[list[LogProbs], State]:

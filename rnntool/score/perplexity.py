@@ -179,7 +179,7 @@ class Bootstrap:
         if not drawn.any():
             return math.nan, math.nan
         nll = np.quantile(self._nll[drawn] / self._tokens[drawn], [(1 - level) / 2, (1 + level) / 2])
-        return math.exp(nll[0]), math.exp(nll[1])
+        return _exp(nll[0], 1), _exp(nll[1], 1)
 
 
 def _oov_flags(scorer: Scorer, line: str, ids: Sequence[int]) -> list[bool]:

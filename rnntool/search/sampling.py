@@ -83,7 +83,9 @@ def sample_lines(
             next_out += 1
 
 
-def sample_stream(predictor: Predictor, *, bend: Bend, num_tokens: int, carry: bool, seed: int) -> Iterator[Continuation]:
+def sample_stream(
+    predictor: Predictor, *, bend: Bend, num_tokens: int, carry: bool, seed: int
+) -> Iterator[Continuation]:
     """Draw a running text of so many tokens, `</s>` counted, line after line; the last one ends where the tokens do.
 
     Args:

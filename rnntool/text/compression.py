@@ -126,10 +126,10 @@ class _Zstandard:
     """The decoder of the package `zstandard` in the interface of the others.
 
     It knows no bound on what one call returns, so it is fed in small steps: at most 128 KiB come out of a block of
-    zstd, and a step holds some hundred of the smallest blocks at most.
+    zstd, and a step holds some sixty of the smallest blocks at most.
     """
 
-    STEP = 1024
+    STEP = 256
 
     def __init__(self) -> None:
         self._inner: Any = importlib.import_module("zstandard").ZstdDecompressor().decompressobj()

@@ -155,7 +155,8 @@ def _not_utf8(block: bytes, start: int, at: int, name: str, number: int) -> Inpu
     line = number + block.count(b"\n", 0, start)
     column = len(block[start:at].decode()) + 1
     is_utf16 = line == 1 and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    hint = f"iconv -f {'utf16' if is_utf16 else 'latin1'} -t utf8"
+    is_binary = b"\0" in block and not is_utf16  # no advice for what is no text in any encoding
+    hint = "" if is_binary else f"iconv -f {'utf16' if is_utf16 else 'latin1'} -t utf8"
     return InputError(f"{name}:{line}", f"not UTF-8: byte 0x{block[at]:02x} at column {column}", hint)
 
 

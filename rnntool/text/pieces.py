@@ -12,6 +12,7 @@ import heapq
 import io
 import random
 import re
+import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -57,6 +58,7 @@ class Pieces:
         import sentencepiece
 
         self.model = data
+        self._name = name
         self._processor: Any = sentencepiece.SentencePieceProcessor()
         try:
             with _quiet(sentencepiece):
@@ -124,13 +126,18 @@ class Pieces:
         if model.kind == sampling.UNIGRAM and nbest > 1:
             ways = self._processor.nbest_encode_as_pieces(line, nbest)
             return sampling.sample_best(model, ways, alpha, seed) if ways else []
+        if model.kind not in (sampling.UNIGRAM, sampling.BPE):
+            return self.pieces(line)  # a model of words or characters has one way only
         draw = sampling.sample_unigram if model.kind == sampling.UNIGRAM else sampling.sample_bpe
         drawn = draw(model, self._processor.normalize(line), alpha, seed)
         return [piece for spelling in drawn for piece in self._in_bytes(spelling)]
 
     @cached_property
     def _sampled_model(self) -> sampling.Model:
-        return sampling.read_model(self.model)
+        try:
+            return sampling.read_model(self.model)
+        except (ValueError, struct.error) as error:
+            raise InputError(self._name, "damaged, or not a SentencePiece model") from error
 
     def _in_bytes(self, spelling: str) -> list[str]:
         """An unknown piece as the bytes that a model with byte fall-back has for it, any other as it is."""

@@ -128,6 +128,7 @@ class Trainer:
         if not is_resumed:
             self._save()
         self._began = self._tick = self._saved = time.monotonic()
+        self.stop.is_heard = True
         with fast_products():
             while not self._is_over:
                 self._epoch()

@@ -50,7 +50,9 @@ class StopRequest:
     Args:
         status: the exit status that the wish leads to; None while nobody wishes.
         reason: in a few words.
+        is_heard: whether a run looks at it.
     """
 
     status: int | None = None
     reason: str = ""
+    is_heard: bool = False

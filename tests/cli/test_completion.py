@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnntool.cli.completion import SCRIPTS
-from rnntool.cli.main import COMMANDS
+from rnntool.cli.main import SUMMARIES
 from tests.conftest import Run
 
 
@@ -59,7 +59,7 @@ def completed_by_bash(path: str, *words: str) -> list[str]:
 
 
 def test_bash_completes_commands(path: str) -> None:
-    assert completed_by_bash(path, "rnntool", "") == [name for names in COMMANDS.values() for name in names]
+    assert completed_by_bash(path, "rnntool", "") == list(SUMMARIES)
     assert completed_by_bash(path, "rnntool", "com") == ["completion"]
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Run
+
 ROOT = Path(__file__).parent.parent.parent
 WORDS = "<unk>\t1\n</s>\t4\nthe\t3\ncat\t2\n"
 TEXT = "the cat\n\n  the <unk>\tdog \na\x00b"
 
 
 @pytest.fixture
-def vocabularies(run, tmp_path: Path) -> Path:
+def vocabularies(run: Run, tmp_path: Path) -> Path:
     (tmp_path / "word").write_text(WORDS)
     text = "the cat sat on the mat\na dog sat there\n" * 9
     run("vocab", "-u", "char", "-o", "char", stdin=text)
@@ -24,7 +26,7 @@ def vocabularies(run, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_encode_writes_pieces(run, vocabularies: Path) -> None:
+def test_encode_writes_pieces(run: Run, vocabularies: Path) -> None:
     assert run("encode", "-V", "word", stdin=TEXT).out == "the cat\n\nthe <unk> dog\na\x00b\n"
     assert run("encode", "-V", "char", stdin=TEXT).out.startswith(
         "t h e \\s c a t\n\n\\s \\s t h e \\s < u n k > \\t d"
@@ -33,13 +35,13 @@ def test_encode_writes_pieces(run, vocabularies: Path) -> None:
     assert run("encode", "-V", "spm", stdin="the cat\n").out.replace(" ", "") == "▁the▁cat\n"
 
 
-def test_encode_writes_ids(run, vocabularies: Path) -> None:
+def test_encode_writes_ids(run: Run, vocabularies: Path) -> None:
     assert run("encode", "-V", "word", "--ids", stdin=TEXT).out == "2 3\n\n2 0 0\n0\n"
 
 
 @pytest.mark.parametrize("unit", ["word", "char", "byte", "spm"])
 @pytest.mark.parametrize("ids", [[], ["--ids"]])
-def test_encode_keeps_every_line(run, vocabularies: Path, unit: str, ids: list[str]) -> None:
+def test_encode_keeps_every_line(run: Run, vocabularies: Path, unit: str, ids: list[str]) -> None:
     text = "\n\nthe\n" + "x" * 100_000 + "\n\x00\n \nlast"
     done = run("encode", "-V", unit, *ids, stdin=text)
     assert (done.status, done.err) == (0, "")
@@ -47,7 +49,7 @@ def test_encode_keeps_every_line(run, vocabularies: Path, unit: str, ids: list[s
     assert run("encode", "-V", unit, *ids, stdin="").out == ""
 
 
-def test_encode_draws_the_same_for_the_same_seed(run, vocabularies: Path) -> None:
+def test_encode_draws_the_same_for_the_same_seed(run: Run, vocabularies: Path) -> None:
     text = "the cat sat on the mat\n" * 20
     drawn = run("encode", "-V", "spm", "--sample", "0.3", stdin=text)
     assert (drawn.status, drawn.err) == (0, "")
@@ -75,7 +77,7 @@ def test_encode_answers_each_line_before_the_next_is_sent(vocabularies: Path) ->
         assert process.wait() == 0
 
 
-def test_encode_writes_the_lines_before_a_bad_one(run, vocabularies: Path) -> None:
+def test_encode_writes_the_lines_before_a_bad_one(run: Run, vocabularies: Path) -> None:
     done = run("encode", "-V", "word", stdin=b"the\ncat\nb\xffd\n")
     assert (done.status, done.out) == (1, "the\ncat\n")
     assert done.err == (
@@ -83,7 +85,7 @@ def test_encode_writes_the_lines_before_a_bad_one(run, vocabularies: Path) -> No
     )
 
 
-def test_encode_warns_once_of_control_tokens_in_the_text(run, vocabularies: Path) -> None:
+def test_encode_warns_once_of_control_tokens_in_the_text(run: Run, vocabularies: Path) -> None:
     done = run("encode", "-V", "word", "--ids", stdin="the </s>\n</s>\n")
     assert (done.status, done.out) == (0, "2 0\n0\n")
     assert done.err == "rnntool encode: the text holds </s> as a word; read as <unk>\n"
@@ -98,7 +100,7 @@ def test_encode_warns_once_of_control_tokens_in_the_text(run, vocabularies: Path
     ],
 )
 def test_encode_refuses_options_that_contradict_each_other(
-    run, vocabularies: Path, words: list[str], message: str
+    run: Run, vocabularies: Path, words: list[str], message: str
 ) -> None:
     done = run("encode", *words, stdin=TEXT)
     assert (done.status, done.out, done.err) == (2, "", f"rnntool encode: {message}\n")
@@ -121,7 +123,7 @@ def test_encode_refuses_options_that_contradict_each_other(
         ),
     ],
 )
-def test_encode_refuses_a_broken_vocabulary(run, tmp_path: Path, data: bytes, message: str) -> None:
+def test_encode_refuses_a_broken_vocabulary(run: Run, tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "bad").write_bytes(data)
     done = run("encode", "-V", "bad", stdin=TEXT)
     assert (done.status, done.out, done.err) == (1, "", f"rnntool encode: {message}\n")

@@ -18,12 +18,12 @@ from pathlib import Path
 import click
 import pytest
 
-from rnntool.cli.main import COMMANDS, toolkit
+from rnntool.cli.main import SUMMARIES, toolkit
 from rnntool.cli.mdoc import render
 from tests.conftest import ROOT, Run
 
 PAGES = sorted((ROOT / "man").glob("man[157]/*"))
-NAMES = [name for names in COMMANDS.values() for name in names]
+NAMES = list(SUMMARIES)
 
 
 def label(path: Path) -> str:
@@ -92,8 +92,12 @@ def test_the_synopsis_lists_every_option(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_overview_lists_every_command(name: str) -> None:
-    assert f".It Xr rnntool-{name} 1\n" in (ROOT / "man" / "man1" / "rnntool.1").read_text()
+def test_a_command_is_described_in_the_same_words_everywhere(name: str) -> None:
+    """By its page, by the overview, and by `rnntool --help`."""
+    (described,) = re.findall(r"^\.Nd (.*)", source_of(name), re.M)
+    assert described.split(",")[0] == SUMMARIES[name]
+    overview = (ROOT / "man" / "man1" / "rnntool.1").read_text(encoding="utf-8")
+    assert f".It Xr rnntool-{name} 1\n{SUMMARIES[name]}\n" in overview
 
 
 def test_a_page_has_the_parts_of_a_page(page: Path) -> None:

@@ -10,11 +10,11 @@ import click
 import pytest
 
 from rnntool.cli import options
-from rnntool.cli.main import COMMANDS, toolkit
+from rnntool.cli.main import SUMMARIES, toolkit
 from rnntool.errors import OptionError
 from tests.conftest import Run
 
-NAMES = [name for names in COMMANDS.values() for name in names]
+NAMES = list(SUMMARIES)
 
 
 def command_named(name: str) -> click.Command:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from rnntool import __version__
-from rnntool.cli.main import COMMANDS
+from rnntool.cli.main import COMMANDS, SUMMARIES
 from tests.conftest import Run
 
 PROGRAM = [sys.executable, "-m", "rnntool"]
-NAMES = [name for names in COMMANDS.values() for name in names]
+NAMES = list(SUMMARIES)
 HEAVY = ("torch", "numpy", "rich", "sentencepiece", "sacrebleu", "safetensors", "matplotlib")
 
 LISTED = """\

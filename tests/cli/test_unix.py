@@ -28,6 +28,9 @@ class Filter:
     empty: int = 0
     """The status on empty input: 1 where there is nothing to say about no text."""
 
+    stdin: tuple[str, ...] = ()
+    """The operands by which it reads the standard input: none but where that means something else."""
+
     by_line: bool = True
     """Whether line n of the output answers line n of the input."""
 
@@ -41,7 +44,7 @@ FILTERS = [
     Filter(("decode", "-V", "{toys}/words.tsv")),
     Filter(("ppl", "-m", "{toys}/run"), empty=1, by_line=False),
     Filter(("score", "-m", "{toys}/run")),
-    Filter(("generate", "-m", "{toys}/run", "--prompts", "-", "--max-length", "5")),
+    Filter(("generate", "-m", "{toys}/run", "--max-tokens", "5"), stdin=("-",)),
 ]
 BY_LINE = [entry for entry in FILTERS if entry.by_line]
 LINES = "the old king sees it\na rose\nno river follows the sea\n"
@@ -55,7 +58,9 @@ def apply(run: Run, toys: Path) -> Run:
     """apply(filter, *operands, …) -> Finished."""
 
     def applied(tested: Filter, *operands: str | Path, **streams: object) -> Finished:
-        return run(*(word.format(toys=toys) for word in tested.words), *operands, **streams)
+        words = [word.format(toys=toys) for word in tested.words]
+        names = [operand for operand in operands if operand != "--quiet"]
+        return run(*words, *operands, *(() if names else tested.stdin), **streams)
 
     return applied
 
@@ -146,7 +151,7 @@ def test_nothing_steers_a_terminal(apply: Run, tested: Filter) -> None:
 
 @every_filter
 def test_operands_are_read_as_one_text(apply: Run, tested: Filter, tmp_path: Path) -> None:
-    if tested.words[0] in ("ppl", "generate"):
+    if tested.words[0] == "ppl":
         pytest.skip("answers for each operand")
     (tmp_path / "a").write_text(LINES)
     (tmp_path / "b").write_text("this rose\n")
@@ -158,8 +163,6 @@ def test_operands_are_read_as_one_text(apply: Run, tested: Filter, tmp_path: Pat
 
 @every_filter
 def test_a_dash_is_the_standard_input(apply: Run, tested: Filter) -> None:
-    if tested.words[0] == "generate":
-        pytest.skip("has no operands")
     assert apply(tested, "-", stdin=LINES) == apply(tested, stdin=LINES)
 
 
@@ -186,8 +189,6 @@ def test_a_closed_input_is_a_message(apply: Run, tested: Filter) -> None:
 
 @every_filter
 def test_a_file_that_cannot_be_read_is_a_message(apply: Run, tested: Filter, tmp_path: Path) -> None:
-    if tested.words[0] == "generate":
-        pytest.skip("has no operands")
     (tmp_path / "dangling").symlink_to("nowhere")
     for name, reason in (
         ("missing", "No such file or directory"),
@@ -260,7 +261,7 @@ def test_the_answer_leaves_before_the_input_ends(start: Start, toys: Path, teste
     """A co-process that writes one line can wait for its answer."""
     (input_reading, input_writing), (output_reading, output_writing) = os.pipe(), os.pipe()
     words = (word.format(toys=toys) for word in tested.words)
-    running = start(*words, stdin=input_reading, stdout=output_writing)
+    running = start(*words, *tested.stdin, stdin=input_reading, stdout=output_writing)
     os.close(input_reading)
     os.close(output_writing)
     with open(output_reading, "rb") as answers, open(input_writing, "wb", buffering=0) as questions:
@@ -286,7 +287,7 @@ def test_a_signal_ends_it_silently(
 ) -> None:
     """While it waits for more input, having read some."""
     reading, writing = os.pipe()
-    running = start(*(word.format(toys=toys) for word in tested.words), stdin=reading)
+    running = start(*(word.format(toys=toys) for word in tested.words), *tested.stdin, stdin=reading)
     os.close(reading)
     with open(writing, "wb", buffering=0) as questions:
         questions.write(b"a rose\n" * 20_000)  # more than the pipe holds: it is being read when this returns

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Run
+
 TEXT = "the cat sat\n\nthe cat <unk>\nthe end\n"
 WORDS = "<unk>\t1\n</s>\t4\nthe\t3\ncat\t2\nend\t1\nsat\t1\n"
 
 
-def test_vocab_counts_words(run) -> None:
+def test_vocab_counts_words(run: Run) -> None:
     done = run("vocab", stdin=TEXT)
     assert (done.status, done.out, done.err) == (0, WORDS, "")
 
 
-def test_vocab_reads_files_compressed_or_not_and_writes_one(run, tmp_path: Path) -> None:
+def test_vocab_reads_files_compressed_or_not_and_writes_one(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("the cat sat\n\n")
     (tmp_path / "b").write_bytes(gzip.compress(b"the cat <unk>\nthe end"))
     done = run("vocab", "a", "b", "-o", "words.tsv")
@@ -27,30 +29,30 @@ def test_vocab_reads_files_compressed_or_not_and_writes_one(run, tmp_path: Path)
     assert run("vocab", "a", "-", stdin=(tmp_path / "b").read_bytes()).out == WORDS
 
 
-def test_vocab_cuts_by_size_and_count(run) -> None:
+def test_vocab_cuts_by_size_and_count(run: Run) -> None:
     kept = "<unk>\t3\n</s>\t4\nthe\t3\ncat\t2\n"
     assert run("vocab", "--size", "4", stdin=TEXT).out == kept
     assert run("vocab", "--min-count", "2", stdin=TEXT).out == kept
 
 
-def test_vocab_takes_a_closed_list(run, tmp_path: Path) -> None:
+def test_vocab_takes_a_closed_list(run: Run, tmp_path: Path) -> None:
     (tmp_path / "list").write_text("dog\ncat\n")
     assert run("vocab", "--words", "list", stdin=TEXT).out == "<unk>\t6\n</s>\t4\ncat\t2\ndog\t0\n"
 
 
-def test_vocab_keeps_special_tokens_in_front(run) -> None:
+def test_vocab_keeps_special_tokens_in_front(run: Run) -> None:
     done = run("vocab", "--special", "<2de>", "--special", "sat", "--size", "5", stdin=TEXT)
     assert done.out == "<unk>\t4\n</s>\t4\n<2de>\t0\nsat\t1\nthe\t3\n"
 
 
-def test_vocab_gives_classes(run) -> None:
+def test_vocab_gives_classes(run: Run) -> None:
     done = run("vocab", "--classes", "3", stdin=TEXT)
     assert done.out == "<unk>\t1\t0\n</s>\t4\t0\nthe\t3\t1\ncat\t2\t1\nend\t1\t2\nsat\t1\t2\n"
     roots = run("vocab", "--classes", "3", "--class-method", "sqrt", stdin=TEXT)
     assert [line.split("\t")[2] for line in roots.out.splitlines()] == ["0", "0", "1", "1", "2", "2"]
 
 
-def test_vocab_counts_characters_and_bytes(run) -> None:
+def test_vocab_counts_characters_and_bytes(run: Run) -> None:
     assert run("vocab", "-u", "char", stdin="é a\n").out == "#unit\tchar\n<unk>\t0\n</s>\t1\n\\s\t1\na\t1\né\t1\n"
     lines = run("vocab", "--unit", "byte", stdin="é a\n").out.splitlines()
     assert len(lines) == 1 + 258
@@ -58,7 +60,7 @@ def test_vocab_counts_characters_and_bytes(run) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_vocab_learns_sentencepiece_models(run, tmp_path: Path, kind: str) -> None:
+def test_vocab_learns_sentencepiece_models(run: Run, tmp_path: Path, kind: str) -> None:
     text = "the cat sat on the mat\na dog sat there\n" * 9
     for name in ("a.spm", "b.spm"):
         done = run("vocab", "-u", "spm", "--spm-type", kind, "--size", "18", "-o", name, stdin=text)
@@ -66,14 +68,14 @@ def test_vocab_learns_sentencepiece_models(run, tmp_path: Path, kind: str) -> No
     assert (tmp_path / "a.spm").read_bytes() == (tmp_path / "b.spm").read_bytes()
 
 
-def test_vocab_of_a_small_text_has_fewer_pieces_than_allowed(run, tmp_path: Path) -> None:
+def test_vocab_of_a_small_text_has_fewer_pieces_than_allowed(run: Run, tmp_path: Path) -> None:
     done = run("vocab", "-u", "spm", "-o", "small.spm", stdin="a b\n" * 9)
     assert (done.status, done.out) == (0, "")
     assert done.err == "rnntool vocab: standard input: has text for 6 pieces; 8000 were asked for\n"
     assert (tmp_path / "small.spm").exists()
 
 
-def test_vocab_prints_coverage(run, tmp_path: Path) -> None:
+def test_vocab_prints_coverage(run: Run, tmp_path: Path) -> None:
     (tmp_path / "words.tsv").write_text(WORDS)
     text = "the dog sat\n" * 4
     done = run("vocab", "--coverage", "words.tsv", stdin=text)
@@ -82,20 +84,20 @@ def test_vocab_prints_coverage(run, tmp_path: Path) -> None:
     assert json.loads(rows[1]) == {"tokens": 12, "types": 3, "oov": 4, "oov_types": 1, "oov_rate": 4 / 12}
 
 
-def test_vocab_says_more_when_asked(run) -> None:
+def test_vocab_says_more_when_asked(run: Run) -> None:
     done = run("vocab", "-v", "--size", "4", "--classes", "2", stdin=TEXT)
     assert done.err == "tokens 4 lines 4 known 62.50%\nclasses 2\n"
 
 
 @pytest.mark.parametrize("unit", ["word", "char", "byte", "spm"])
 @pytest.mark.parametrize("stdin", ["", "\n\n"])
-def test_vocab_refuses_a_text_without_tokens(run, tmp_path: Path, unit: str, stdin: str) -> None:
+def test_vocab_refuses_a_text_without_tokens(run: Run, tmp_path: Path, unit: str, stdin: str) -> None:
     done = run("vocab", "-u", unit, "-o", "out", stdin=stdin)
     assert (done.status, done.out, done.err) == (1, "", "rnntool vocab: standard input: no tokens\n")
     assert not (tmp_path / "out").exists()
 
 
-def test_vocab_of_a_text_with_mark_and_carriage_returns_is_that_of_the_clean_one(run) -> None:
+def test_vocab_of_a_text_with_mark_and_carriage_returns_is_that_of_the_clean_one(run: Run) -> None:
     done = run("vocab", stdin=b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
     assert (done.status, done.out) == (0, WORDS)
     assert done.err == (
@@ -120,7 +122,7 @@ def test_vocab_of_a_text_with_mark_and_carriage_returns_is_that_of_the_clean_one
         (["--special", "a b"], "--special: 'a b' has white space, or is empty"),
     ],
 )
-def test_vocab_refuses_options_that_contradict_each_other(run, words: list[str], message: str) -> None:
+def test_vocab_refuses_options_that_contradict_each_other(run: Run, words: list[str], message: str) -> None:
     done = run("vocab", *words, stdin=TEXT)
     assert (done.status, done.out, done.err) == (2, "", f"rnntool vocab: {message}\n")
 
@@ -142,14 +144,14 @@ def test_vocab_refuses_options_that_contradict_each_other(run, words: list[str],
         ),
     ],
 )
-def test_vocab_names_what_it_cannot_do(run, tmp_path: Path, words: list[str], stdin: str, message: str) -> None:
+def test_vocab_names_what_it_cannot_do(run: Run, tmp_path: Path, words: list[str], stdin: str, message: str) -> None:
     before = sorted(os.listdir(tmp_path))
     done = run("vocab", *words, stdin=stdin)
     assert (done.status, done.out, done.err) == (1, "", f"rnntool vocab: {message}\n")
     assert [name for name in sorted(os.listdir(tmp_path)) if not name.startswith(".streams")] == before
 
 
-def test_vocab_needs_no_torch(run) -> None:
+def test_vocab_needs_no_torch(run: Run) -> None:
     """The words of a text are counted in a process that has never seen torch, numpy or sentencepiece."""
     import subprocess
     import sys

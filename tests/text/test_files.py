@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnntool.errors import InputError, OutputError, RnntoolWarning
-from rnntool.text import files
+from rnntool.text import compression, files
 from rnntool.text.files import arriving, clean_blocks, is_regular, read_lines, read_raw_lines, whole_file, write_whole
 
 TEXT = "one two\n\nthrée\x00 four\u2028five\rsix\n"
@@ -100,6 +100,25 @@ def test_a_cut_off_or_damaged_archive_is_an_error_with_its_name(tmp_path: Path, 
         assert name in caught.value.what or caught.value.what.startswith("not UTF-8")
 
 
+def test_zstd_is_read_by_the_package_where_it_is_installed(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    assert compression._zstd_decoder() is not None
+    data = zstandard.compress(TEXT.encode() * 100_000)
+    path = written(tmp_path / "t", data + zstandard.compress(b"end"))
+    assert b"".join(files.read_chunks(path)) == TEXT.encode() * 100_000 + b"end"
+    with pytest.raises(InputError, match=r"cut off: the zstd data end too early$"):
+        list(files.read_chunks(written(tmp_path / "t", data[:-1])))
+
+
+def test_zstd_without_package_and_program_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "_zstd_decoder", lambda: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(InputError) as caught:
+        list(read_lines(written(tmp_path / "t", b"\x28\xb5\x2f\xfd....")))
+    assert caught.value.what == "zstd data, and neither the zstd extra of rnntool nor the program zstd is installed"
+    assert caught.value.hint == "pip install 'rnntool[zstd]'"
+
+
 def test_the_message_about_a_cut_off_archive(tmp_path: Path) -> None:
     path = written(tmp_path / "t.gz", gzip.compress(b"hello\n")[:-3])
     with pytest.raises(InputError) as caught:
@@ -139,6 +158,12 @@ def test_utf16_gets_the_right_advice() -> None:
     with pytest.raises(InputError) as caught:
         lines_of("hello\n".encode("utf-16"))
     assert caught.value.hint == "iconv -f utf16 -t utf8"
+
+
+def test_what_is_no_text_at_all_gets_no_advice() -> None:
+    with pytest.raises(InputError) as caught:
+        lines_of(b"\x7fELF\x00\xff")
+    assert (str(caught.value), caught.value.hint) == ("text:1: not UTF-8: byte 0xff at column 6", "")
 
 
 def test_a_byte_order_mark_and_carriage_returns_are_dropped_with_one_warning_each(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""Signals that ask a run to stop: the first is a wish, the second ends the program.
+
+The part of `rnntool train` that must be ready before torch is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+from rnntool.errors import Stopped
+from rnntool.train.progress import StopRequest
+
+STATUSES = {
+    signal.SIGINT: 128 + signal.SIGINT,
+    signal.SIGTERM: 128 + signal.SIGTERM,
+    signal.SIGHUP: 128 + signal.SIGHUP,
+    signal.SIGUSR1: 75,
+    signal.SIGUSR2: 75,
+}
+"""Signals that end a run once its update is done and saved, and the status they lead to."""
+
+
+@contextlib.contextmanager
+def stopping(where: str) -> Iterator[StopRequest]:
+    """Turn the first signal into a wish to stop, and let a second one end the program at once.
+
+    Before anybody looks at the wish there is nothing to save, and the first signal ends the command.
+
+    Args:
+        where: the run directory, for the message.
+
+    Raises:
+        Stopped: a signal came before training began.
+    """
+    stop = StopRequest()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
+        status, name = STATUSES[signal.Signals(number)], signal.Signals(number).name
+        for each in STATUSES:
+            signal.signal(each, signal.SIG_DFL)
+        if not stop.is_heard:
+            raise Stopped(where, f"stopped before training began: signal {name}", status=status)
+        stop.status, stop.reason = status, f"signal {name}"
+
+    before = {number: signal.getsignal(number) for number in STATUSES}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # under nohup it is ignored, and stays so
+            signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,126 @@
+"""`rnntool check`: whether what lies on the disk is whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+
+
+@pytest.fixture
+def copied(toys: Path, tmp_path: Path) -> Path:
+    """A run directory that may be damaged."""
+    shutil.copytree(toys / "run", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def findings(out: str) -> dict[str, str]:
+    return {Path(name).name: what for name, what in (line.split("\t", 1) for line in out.splitlines())}
+
+
+def test_a_whole_run_is_ok(run: Run, toys: Path) -> None:
+    done = run("check", toys / "run")
+    assert (done.status, done.err) == (0, "")
+    found = findings(done.out)
+    assert {"config.toml", "metrics.jsonl", "best.rnn", "last.rnn"} < set(found)
+    assert any(name.startswith("state-") for name in found)
+    assert set(found.values()) == {"ok"}
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    """Lose the last half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    """Lose all of it."""
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [flip, cut, empty])
+@pytest.mark.parametrize("name", ["best.rnn", "last.rnn", "state"])
+def test_a_damaged_file_is_named_and_the_others_are_ok(
+    run: Run, copied: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    path = next(iter(copied.glob("state-*.rnn"))) if name == "state" else copied / name
+    damage(path)
+    done = run("check", copied)
+    found = findings(done.out)
+    assert done.status == 1
+    assert done.err == f"rnntool check: 1 of {len(found)} files is not whole\n"
+    assert found.pop(path.name) != "ok"
+    assert set(found.values()) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("tail", "what"),
+    [
+        ('{"step": 1}\n', "line {n}: step 1 comes after step "),
+        ('{"step": 99', "line {n}: not JSON: "),
+        ("[]\n", "line {n}: not a record of a run: it names no step"),
+    ],
+)
+def test_the_lines_of_the_metrics_are_read(run: Run, copied: Path, tail: str, what: str) -> None:
+    metrics = copied / "metrics.jsonl"
+    number = metrics.read_text().count("\n") + 1
+    with metrics.open("a") as file:
+        file.write(tail)
+    done = run("check", copied)
+    assert done.status == 1
+    assert findings(done.out)["metrics.jsonl"].startswith(what.format(n=number))
+
+
+def test_metrics_that_a_state_counts_on_are_missed(run: Run, copied: Path) -> None:
+    metrics = copied / "metrics.jsonl"
+    size = metrics.stat().st_size
+    kept = metrics.read_text().splitlines(keepends=True)[0]
+    metrics.write_text(kept)
+    what = findings(run("check", copied).out)["metrics.jsonl"]
+    assert what.startswith(f"{len(kept)} bytes; state-") and what.endswith(f" counts on {size}")
+
+
+def test_a_damaged_or_missing_configuration_is_named(run: Run, copied: Path) -> None:
+    (copied / "config.toml").write_text("seed =\n")
+    assert findings(run("check", copied).out)["config.toml"].startswith("not TOML: ")
+    (copied / "config.toml").unlink()
+    assert findings(run("check", copied).out)["config.toml"] == "No such file or directory"
+
+
+def test_probabilities_sum_to_one(run: Run, toys: Path) -> None:
+    done = run("check", "--check-sum", toys / "other.rnn")
+    assert done.status == 0
+    _, ok, measured = done.out.rstrip("\n").split("\t")
+    assert ok == "ok"
+    assert float(measured.removeprefix("sums to 1 within ")) < 1e-6
+
+
+def test_json_says_the_same(run: Run, toys: Path) -> None:
+    done = run("check", "--json", "--check-sum", toys / "other.rnn", toys / "words.tsv", "nothing")
+    assert done.status == 1
+    whole, foreign, missing = map(json.loads, done.out.splitlines())
+    assert (whole["file"], whole["ok"]) == (f"{toys}/other.rnn", True)
+    assert 0 <= whole["deviation"] < 1e-6
+    assert foreign == {"file": f"{toys}/words.tsv", "ok": False, "wrong": "not an rnntool model"}
+    assert missing == {"file": "nothing", "ok": False, "wrong": "No such file or directory"}
+
+
+def test_a_directory_of_something_else_is_no_run(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    done = run("check", "photos")
+    assert (done.status, done.out) == (1, "photos\tnot a run directory: no config.toml\n")
+
+
+def test_something_is_named(run: Run) -> None:
+    assert run("check").status == 2

@@ -1,0 +1,106 @@
+"""`rnntool info`: what a model is."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, Start
+
+
+def facts(out: str) -> dict[tuple[str, str], str]:
+    """Lines of three columns by their first two."""
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert all(len(row) == 3 for row in rows)
+    return {(section, name): value for section, name, value in rows}
+
+
+def test_a_run_is_described_by_its_best_model(run: Run, toys: Path) -> None:
+    done = run("info", toys / "run")
+    assert (done.status, done.err) == (0, "")
+    found = facts(done.out)
+    types = len((toys / "words.tsv").read_text().splitlines())
+    assert found["file", ""] == f"{toys}/run/best.rnn"
+    assert found["network", "arch"] == "elman:8"
+    assert found["network", "context"] == "carry"
+    assert found["vocabulary", "unit"] == "word"
+    assert found["vocabulary", "size"] == str(types)
+    assert found["plan", "layer 1"].startswith("vendor: ")
+    assert found["settings", "max-epochs"] == "2"
+    assert ("settings", "bptt") not in found  # as by default
+    assert found["data", "train"].startswith("train.txt ")
+    assert found["recurrence", "layer 1"].startswith("radius ")
+
+
+def test_parameters_add_up(run: Run, toys: Path) -> None:
+    """Elman network of 8 units: 8 · 8 twice and 8; V · 8 of embedding; V · 8 + V of the output layer."""
+    types = len((toys / "words.tsv").read_text().splitlines())
+    found = facts(run("info", toys / "run").out)
+    assert int(found["parameters", "embedding"]) == 8 * types
+    assert int(found["parameters", "layer 1"]) == 136
+    assert int(found["parameters", "output"]) == 9 * types
+    assert int(found["parameters", "total"]) == 17 * types + 136
+
+
+def test_json_holds_the_same_and_more(run: Run, toys: Path) -> None:
+    done = run("info", "--json", toys / "run", toys / "other.rnn")
+    first, second = map(json.loads, done.out.splitlines())
+    assert first["metrics"]["valid_ppl"] > 1
+    assert first["settings"]["bptt"] > 0
+    assert len(first["data"][0]["sha256"]) == 64
+    assert first["versions"].keys() >= {"rnntool", "torch"}
+    (matrix,) = first["recurrence"]
+    assert matrix["slope"] == 0.25
+    assert matrix["growth"] == pytest.approx(0.25 * matrix["norm"])
+    assert [each["gate"] for each in second["recurrence"]] == ["r", "z", "n"]
+
+
+def test_a_network_is_described_before_it_is_trained(run: Run) -> None:
+    """PTB's small network (Zaremba et al. 2014): 10000 · 200 twice, 10000, and 2 · (4 · 200 · 400 + 800)."""
+    done = run("info", "--arch", "lstm:2x200", "--vocab-size", "10000")
+    assert facts(done.out)["parameters", "total"] == "4651600"
+    tied = json.loads(run("info", "--json", "--arch", "lstm:2x200", "--vocab-size", "10000", "--tied").out)
+    assert tied["parameters"]["total"] == 2651600
+    assert tied["parameters"]["output"] == 10000
+    wide = json.loads(run("info", "--json", "--arch", "elman:10", "--vocab-size", "50", "--embed-size", "30").out)
+    assert (wide["network"]["embed_size"], wide["parameters"]["embedding"]) == (30, 1500)
+
+
+def test_a_terminal_gets_a_table(start: Start, toys: Path) -> None:
+    leader, follower = pty.openpty()
+    running = start("info", toys / "run", stdout=follower)
+    assert running.finish().status == 0
+    os.close(follower)
+    table = os.read(leader, 1 << 16).decode().splitlines()
+    os.close(leader)
+    assert "\t" not in "".join(table)
+    assert table[1].startswith("network      arch               elman:8")
+    assert table[2].startswith("             embed_size         8")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ((), 2, "a MODEL is needed, or --arch"),
+        (("--vocab-size", "10", "x.rnn"), 2, "--vocab-size: goes with --arch"),
+        (("--tied", "x.rnn"), 2, "--tied: goes with --arch"),
+        (("--arch", "lstm"), 2, "--vocab-size: is needed to count the parameters of --arch"),
+        (("--arch", "lstm", "--vocab-size", "10", "x.rnn"), 2, "--arch: describes a network without a model"),
+        (("--arch", "lsmt", "--vocab-size", "10"), 2, "--arch: unknown network 'lsmt'; known are elman, lstm"),
+        (("x.rnn",), 1, "rnntool info: x.rnn: No such file or directory\n"),
+    ],
+)
+def test_what_cannot_be_described_is_named(run: Run, words: tuple[str, ...], status: int, message: str) -> None:
+    done = run("info", *words)
+    assert (done.status, done.out) == (status, "")
+    assert message in done.err
+
+
+def test_a_state_is_no_model(run: Run, toys: Path) -> None:
+    state = next((toys / "run").glob("state-*.rnn"))
+    done = run("info", state)
+    assert (done.status, done.err) == (1, f"rnntool info: {state}: this is a state file, not a model file\n")

@@ -1,0 +1,515 @@
+"""`rnntool train`: the same command begins a run, goes on with it after any end, or says that it is done."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import re
+import resource
+import select
+import shutil
+import signal
+import termios
+import time
+import tomllib
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnntool.config.arch import FORMS
+from tests.conftest import Finished, Run, Running, Start
+
+BASE = "-V words.tsv --valid valid.txt --arch lstm:8"
+SMALL = f"{BASE} --max-epochs 2"
+"""A run of ten updates."""
+
+LONG = f"{BASE} --batch-size 2 --bptt 4 --max-epochs 40 --save-every 0.2s"
+"""A run of 16,000 updates, which nobody waits for."""
+
+FILES = {"best.rnn", "config.toml", "last.rnn", "lock", "metrics.jsonl"}
+
+Train = Callable[..., Finished]
+
+
+@pytest.fixture
+def here(tmp_path: Path, toys: Path) -> Path:
+    """The folder where the program runs, with texts and vocabulary."""
+    for name in ("train.txt", "valid.txt", "words.tsv", "news.txt.gz", "other.rnn"):
+        shutil.copy(toys / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture
+def train(run: Run, here: Path) -> Train:
+    """train("--lr 0.1 -o run train.txt", stdin=…) -> Finished."""
+
+    def trained(line: str, **streams: Any) -> Finished:
+        return run("train", *line.split(), **streams)
+
+    return trained
+
+
+@pytest.fixture(scope="module")
+def trained(toys: Path, tmp_path_factory: pytest.TempPathFactory, server: ForkServerContext) -> Path:
+    """The directory of a whole run of `SMALL`, to be compared with and copied."""
+    folder = tmp_path_factory.mktemp("whole")
+    for name in ("train.txt", "valid.txt", "words.tsv"):
+        shutil.copy(toys / name, folder / name)
+    done = Running(server, ["train", *SMALL.split(), "-o", "run", "train.txt"], cwd=folder).finish()
+    assert done.status == 0, done.err
+    return folder / "run"
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    """The records of a run, without what differs from one time to the next."""
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: record[key] for key in record if key not in ("seconds", "tokens_per_second")} for record in records]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Two runs came to the same models by the same way."""
+    for name in ("best.rnn", "last.rnn"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    assert metrics(one) == metrics(other)
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Look until it is so."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.02)
+
+
+def has_begun(run: Path) -> Callable[[], bool]:
+    """Whether a first state after an update lies there."""
+    return lambda: any(path.name != "state-0.rnn" for path in run.glob("state-*.rnn"))
+
+
+# --- what it leaves and says -----------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_models_metrics_settings_and_states(train: Train, here: Path) -> None:
+    done = train(f"{SMALL} -o deep/run train.txt")
+    assert (done.status, done.out) == (0, "")
+    names = {path.name for path in (here / "deep/run").iterdir()}
+    assert {name for name in names if not re.fullmatch(r"state-\d+\.rnn", name)} == FILES
+    assert "state-10.rnn" in names
+    records = metrics(here / "deep/run")
+    assert records[-1]["step"] == 10
+    assert [record["epoch"] for record in records if "valid_ppl" in record] == [1.0, 2.0]
+    assert {"step", "epoch", "tokens", "lr", "train_nll", "grad_norm", "clipped"} <= set(records[0])
+    settings = tomllib.loads((here / "deep/run/config.toml").read_text())
+    assert (settings["arch"], settings["text"], settings["max-epochs"]) == ("lstm:8", ["train.txt"], 2)
+
+
+def test_it_says_what_it_does_in_plain_lines(train: Train, here: Path) -> None:
+    """In a log there is no carriage return and no escape, and every step stands once."""
+    err = train(f"{SMALL} -o run train.txt").err
+    assert "\r" not in err and "\x1b" not in err
+    network, data, first, second, end = err.splitlines()
+    assert re.fullmatch(r"network lstm:8 parameters \d+ vocabulary \d+ context carry.*", network)
+    assert re.fullmatch(
+        r"training \d+ tokens 400 lines 5 windows an epoch; validation \d+ tokens 40 lines", data
+    )
+    for line, epoch, step in ((first, "1.00", 5), (second, "2.00", 10)):
+        assert re.fullmatch(
+            rf"epoch {epoch} step {step} train_ppl [\d.]+ valid_ppl [\d.]+ lr \S+ grad_norm \S+ clipped \d+% "
+            r"tokens_per_second \d+ seconds \d+",
+            line,
+        )
+    assert re.fullmatch(r"finished: 2 epochs are done; validation perplexity [\d.]+; run/best\.rnn", end)
+
+
+def test_quiet_is_quiet(train: Train) -> None:
+    assert train(f"{SMALL} -q -o run train.txt") == Finished(0, "", "")
+
+
+def test_a_finished_run_says_so_at_once(train: Train, here: Path) -> None:
+    train(f"{SMALL} -o run train.txt")
+    before = {path.name: path.read_bytes() for path in (here / "run").iterdir() if path.name != "lock"}
+    (here / "train.txt").unlink()  # no longer needed
+    done = train(f"{SMALL} -o run train.txt")
+    assert done == Finished(0, "", "already finished: 2 epochs are done; run/best.rnn\n")
+    assert {path.name: path.read_bytes() for path in (here / "run").iterdir() if path.name != "lock"} == before
+
+
+def test_the_same_command_leaves_the_same_bytes(train: Train, here: Path, trained: Path) -> None:
+    train(f"{SMALL} -o another train.txt")
+    assert_same(here / "another", trained)
+
+
+def test_a_configuration_file_repeats_a_run(train: Train, here: Path, trained: Path) -> None:
+    shutil.copy(trained / "config.toml", here / "again.toml")
+    done = train("--config again.toml -o run")
+    assert done.status == 0, done.err
+    assert_same(here / "run", trained)
+    assert (here / "run/config.toml").read_bytes() == (trained / "config.toml").read_bytes()
+
+
+def test_the_command_line_is_stronger_than_the_configuration_file(train: Train, here: Path, trained: Path) -> None:
+    shutil.copy(trained / "config.toml", here / "again.toml")
+    done = train("--config again.toml --arch gru:4 --dry-run -o run")
+    assert done.err.startswith("network gru:4 ")
+
+
+def test_a_rehearsal_writes_nothing(train: Train, here: Path) -> None:
+    before = sorted(os.listdir(here))
+    done = train(f"{SMALL} --dry-run -o run train.txt")
+    assert (done.status, done.out) == (0, "")
+    assert re.search(r"^network lstm:8 parameters \d+ ", done.err, re.M)
+    assert re.search(r"^weights, gradients and optimiser [\d.]+ MiB; 10 updates at most$", done.err, re.M)
+    assert sorted(os.listdir(here)) == before
+
+
+def test_explaining_names_how_each_layer_is_driven(train: Train) -> None:
+    done = train(f"{BASE} --explain --dry-run -o run train.txt")
+    assert "layer 1: vendor: LSTM maps exactly onto torch's own network\n" in done.err
+    done = train(f"{BASE} --arch jordan:2x4 --explain --dry-run -o run train.txt")
+    assert done.err.count(": reference: Jordan has no map onto torch's networks; one step at a time\n") == 2
+
+
+def test_watching_shows_the_gradient_by_lag(train: Train, here: Path) -> None:
+    assert train(f"{BASE} --arch elman:8 --max-epochs 1 --watch -o run train.txt").status == 0
+    (record,) = [record for record in metrics(here / "run") if "valid_ppl" in record]
+    lags = record["grad_by_lag"]
+    assert 20 < len(lags) <= 51
+    assert lags[0] > 3 * lags[5] > 0  # a sigmoid network forgets
+
+
+# --- texts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "message"),
+    [
+        ("", b"", "standard input: no tokens\n"),
+        (
+            "",
+            b"a rose\n\nthe s\xffea\n",
+            "standard input:3: not UTF-8: byte 0xff at column 6\ntry: iconv -f latin1 -t utf8\n",
+        ),
+        ("missing.txt", b"", "missing.txt: No such file or directory\n"),
+        ("train.txt missing.txt", b"", "missing.txt: No such file or directory\n"),
+        ("--valid missing.txt train.txt", b"", "missing.txt: No such file or directory\n"),
+        ("-V missing.tsv train.txt", b"", "missing.tsv: No such file or directory\n"),
+        (".", b"", ".: Is a directory\n"),
+        ("train.txt@0", b"", "train.txt@0: the weight is 0; it must be above 0\n"),
+        ("train.txt@1:2", b"", "train.txt@1:2: the fraction is 2; it must be above 0 and at most 1\n"),
+        ("--init words.tsv train.txt", b"", "words.tsv: not an rnntool model\n"),
+    ],
+)
+def test_texts_that_cannot_be_read_leave_no_run(
+    train: Train, here: Path, words: str, stdin: bytes, message: str
+) -> None:
+    before = sorted(os.listdir(here))
+    done = train(f"{SMALL} -o run {words}", stdin=stdin)
+    assert done == Finished(2 if "@" in words else 1, "", f"rnntool train: {message}")
+    assert sorted(os.listdir(here)) == before
+
+
+def test_a_directory_that_was_there_is_left_as_it_was(train: Train, here: Path) -> None:
+    (here / "run").mkdir()
+    assert train(f"{SMALL} -o run missing.txt").status == 1
+    assert os.listdir(here / "run") == []
+    (here / "run" / "thesis.tex").touch()
+    done = train(f"{SMALL} -o run train.txt")
+    assert done == Finished(1, "", "rnntool train: run: holds 'thesis.tex' and no run\ntry: a new directory\n")
+    assert os.listdir(here / "run") == ["thesis.tex"]
+
+
+def test_a_text_may_come_from_a_pipe_or_compressed(train: Train, here: Path, trained: Path) -> None:
+    weights = (trained / "best.rnn").read_bytes()[-2000:]  # of the tensors; the names of the texts differ
+    text = (here / "train.txt").read_bytes()
+    for words, stdin in (("-", text), ("", gzip.compress(text)), ("news.txt.gz", b"")):
+        assert train(f"{SMALL} --force -o run {words}", stdin=stdin).status == 0
+        assert (here / "run/best.rnn").read_bytes()[-2000:] == weights
+        assert metrics(here / "run") == metrics(trained)
+
+
+def test_a_text_from_a_pipe_is_needed_once(train: Train, here: Path, trained: Path) -> None:
+    assert train(f"{SMALL} --max-time 0s -o run", stdin=(here / "train.txt").read_bytes()).status == 75
+    assert train(f"{SMALL} -o run", stdin=b"").status == 0
+    assert metrics(here / "run") == metrics(trained)
+
+
+def test_texts_have_weights_and_fractions(train: Train, here: Path, trained: Path) -> None:
+    done = train(f"{SMALL} -o run train.txt@2:0.5")
+    assert done.status == 0, done.err
+    assert metrics(here / "run")[-1]["tokens"] == pytest.approx(metrics(trained)[-1]["tokens"] / 2, rel=0.1)
+    whole = train(f"{SMALL} -o ones train.txt@1:1")
+    assert whole.status == 0
+    assert metrics(here / "ones") == metrics(trained)
+
+
+def test_a_part_of_the_text_is_held_out(train: Train, here: Path) -> None:
+    words = SMALL.replace("--valid valid.txt", "--hold-out 0.1")
+    done = train(f"{words} -o held train.txt")
+    assert done.status == 0, done.err
+    lines = (here / "train.txt").read_text().splitlines(keepends=True)
+    (here / "head.txt").write_text("".join(lines[:360]))
+    (here / "tail.txt").write_text("".join(lines[360:]))
+    train(f"{SMALL.replace('valid.txt', 'tail.txt')} -o apart head.txt")
+    assert metrics(here / "held") == metrics(here / "apart")
+
+
+def test_several_validation_texts_are_one(train: Train, run: Run, here: Path) -> None:
+    (here / "more.txt").write_text("a rose\nthe sea sees it\n")
+    assert train(f"{SMALL} --valid more.txt -o run train.txt").status == 0
+    total = json.loads(run("ppl", "--json", "-m", "run", "valid.txt", "more.txt").out.splitlines()[-1])
+    assert metrics(here / "run")[-1]["valid_ppl"] == pytest.approx(total["ppl"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("-V words.tsv train.txt", "--valid: a validation text is needed\ntry: --hold-out 0.05, to take it from the end "
+         "of TEXT\n"),
+        ("--valid valid.txt train.txt", "--vocab: a vocabulary is needed\ntry: rnntool vocab -o words.tsv TEXT\n"),
+        (f"{SMALL} --arch lstn:8", f"--arch: unknown network 'lstn'; known are {', '.join(FORMS)}\n"),
+        (f"{SMALL} --arch lstm:0", "--arch: 'lstm:0' has no units\n"),
+        (f"{SMALL} --arch lstm:8+8", "--arch: 'lstm:8+8' is not of the form lstm:[LAYERSx]UNITS[/SIZE]\n"),
+        (f"{SMALL} --arch gru:8@0.5", "--arch: 'gru' has no decay, 'gru:8@0.5' names one\n"),
+        (f"{SMALL} --arch scrn:8@1.5", "--arch: a decay lies between 0 and 1, 'scrn:8@1.5' says 1.5\n"),
+        (f"{SMALL} --arch elman:8,sine", "--arch: 'elman' has no variant 'sine'; known are sigmoid, tanh, relu\n"),
+        (f"{SMALL} --dropout 1", "--dropout: a rate of dropout lies in [0, 1), not at 1\n"),
+        (f"{SMALL} --lr nan", "--lr: nan is not a finite number\n"),
+        (f"{SMALL} --lr inf", "--lr: inf is not a finite number\n"),
+        (f"{SMALL} --bptt 5 --bptt-every 6", "--bptt-every: 6 tokens cannot be learnt from in windows of 5\n"),
+        (f"{SMALL} --nesterov", "--nesterov: needs --optimizer sgd and a --momentum\n"),
+        (f"{SMALL} --tied --embed-size 5", "--tied: the embedding has 5 columns and lstm:8 gives 8; tied, they are one\n"),
+        (f"{SMALL} --max-time soon", "--max-time: 'soon' is not a time such as 90s, 40m or 1.5h\ntry: rnntool train --help\n"),
+        (f"{SMALL} --preset huge", "--preset: 'huge' is not one of 'tiny', 'small', 'medium', 'large', 'awd'\n"
+         "try: rnntool train --help\n"),
+        (f"{SMALL} --backend vendor --arch jordan:8", "--backend: Jordan has no map onto torch's networks\n"
+         "try: --backend reference\n"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_said_before_anything_is_made(
+    train: Train, here: Path, words: str, message: str
+) -> None:
+    assert train(f"{words} -o run") == Finished(2, "", f"rnntool train: {message}")
+    assert not (here / "run").exists()
+
+
+# --- another run, another writer, another beginning ------------------------------------------------------------------
+
+
+def test_another_configuration_is_refused_with_both_values(train: Train, here: Path, trained: Path) -> None:
+    shutil.copytree(trained, here / "run")
+    done = train(f"{SMALL} --lr 0.01 --arch gru:8 --dropout-embed 0.1 -o run train.txt")
+    assert done == Finished(
+        1,
+        "",
+        "rnntool train: run: holds another run: --arch was lstm:8, is gru:8; --dropout-embed was 0.0, is 0.1; "
+        "--lr was 0.003, is 0.01\ntry: --force, to begin again in its place\n",
+    )
+    assert_same(here / "run", trained)
+
+
+def test_force_begins_again_and_spares_what_is_not_of_a_run(train: Train, here: Path, trained: Path) -> None:
+    shutil.copytree(trained, here / "run")
+    (here / "run" / "notes.txt").write_text("mine")
+    assert train(f"{BASE} --max-epochs 1 --force -o run train.txt").status == 0
+    assert metrics(here / "run")[-1]["step"] == 5
+    assert (here / "run" / "notes.txt").read_text() == "mine"
+    assert not (here / "run" / "state-10.rnn").exists()
+
+
+def test_a_second_writer_is_refused(start: Start, train: Train, here: Path) -> None:
+    first = start("train", *LONG.split(), "-o", "run", "train.txt")
+    wait_for(has_begun(here / "run"), "a state")
+    done = train(f"{LONG} -o run train.txt")
+    assert done.status == 1
+    assert re.fullmatch(r"rnntool train: run: another process trains here: pid \d+ on \S+\n", done.err)
+    first.send(signal.SIGKILL)
+    assert first.finish().status == 137
+    assert train(f"{LONG} --max-time 0s -o run train.txt").status == 75  # the lock died with its holder
+
+
+def test_a_model_can_be_trained_further(train: Train, run: Run, here: Path, trained: Path) -> None:
+    done = train(f"--init {trained} --valid valid.txt --max-epochs 1 -o further train.txt")
+    assert done.status == 0, done.err
+    assert metrics(here / "further")[-1]["valid_ppl"] < metrics(trained)[-1]["valid_ppl"]
+    done = train(f"-V words.tsv --init {trained}/best.rnn --valid valid.txt --max-epochs 1 -o same train.txt")
+    assert done.status == 0, done.err
+    assert metrics(here / "same") == metrics(here / "further")
+    (here / "few.tsv").write_text("<unk>\t0\n</s>\t1\nthe\t1\n")
+    done = train(f"-V few.tsv --init {trained}/best.rnn --valid valid.txt -o other train.txt")
+    assert done.status == 1
+    assert re.fullmatch(
+        rf"rnntool train: {trained}/best\.rnn: its vocabulary is [0-9a-f]{{6}}, not that of few\.tsv\n", done.err
+    )
+    assert not (here / "other").exists()
+
+
+# --- ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_time_that_is_up_is_status_75_and_the_same_command_goes_on(train: Train, here: Path, trained: Path) -> None:
+    done = train(f"{SMALL} --max-time 0s -o run train.txt")
+    assert (done.status, done.out) == (75, "")
+    assert done.err.endswith(
+        "rnntool train: run: stopped after update 1: --max-time 0 s is up; everything is saved\n"
+        "try: the same command again, to go on\n"
+    )
+    done = train(f"{SMALL} --max-time 0s -o run train.txt")
+    assert done.status == 75
+    assert "resumed after update 1\n" in done.err
+    assert train(f"{SMALL} -o run train.txt").status == 0
+    assert_same(here / "run", trained)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGTERM, 143),
+        (signal.SIGINT, 130),
+        (signal.SIGHUP, 129),
+        (signal.SIGUSR1, 75),
+        (signal.SIGUSR2, 75),
+    ],
+)
+def test_a_signal_saves_first(
+    start: Start, train: Train, here: Path, number: signal.Signals, status: int
+) -> None:
+    running = start("train", *LONG.replace("0.2s", "9m").split(), "-o", "run", "train.txt")
+    wait_for(lambda: (here / "run/metrics.jsonl").exists() and len(metrics(here / "run")) > 1, "a report")
+    running.send(number)
+    done = running.finish()
+    assert (done.status, done.out) == (status, "")
+    message = re.search(
+        rf"^rnntool train: run: stopped after update (\d+): signal {number.name}; everything is saved\n"
+        r"try: the same command again, to go on\n\Z",
+        done.err,
+        re.M,
+    )
+    assert message, done.err
+    done = train(f"{LONG} --max-time 0s -o run train.txt")
+    assert f"resumed after update {message[1]}\n" in done.err
+
+
+def test_a_run_that_diverges_ends_on_the_same_step(train: Train, run: Run, here: Path) -> None:
+    words = f"{BASE} --optimizer sgd --schedule constant --max-epochs 9 --clip 0 --validations 5"
+    assert train(f"{words} --lr 0.5 --max-time 0s -o run train.txt").status == 75
+    good = train(f"{words} --lr 1e6 -o wild train.txt")
+    assert (good.status, good.out) == (1, "")
+    message = re.search(
+        r"^rnntool train: wild: loss is (\S+) at update (\d+) \(lr 1e\+06, gradient norm \S+\)"
+        r"(, guessing evenly has 3\.\d\d)?; last good state: wild/state-(\d+)\.rnn\ntry: --clip 1, or a smaller --lr\n\Z",
+        good.err,
+        re.M,
+    )
+    assert message, good.err
+    assert int(message[4]) < int(message[2])
+    for model in (here / "wild").glob("*st.rnn"):
+        assert run("ppl", "-m", model, "valid.txt").status == 0
+    again = train(f"{words} --lr 1e6 -o wild train.txt")
+    assert again.status == 1
+    assert message[0] in again.err
+
+
+def test_a_damaged_state_falls_back_to_the_one_before(train: Train, here: Path, trained: Path) -> None:
+    for _ in range(3):
+        assert train(f"{SMALL} --max-time 0s -o run train.txt").status == 75
+    state = here / "run/state-3.rnn"
+    data = bytearray(state.read_bytes())
+    data[-5] ^= 1
+    state.write_bytes(data)
+    done = train(f"{SMALL} -o run train.txt")
+    assert done.status == 0, done.err
+    assert (
+        "rnntool train: run/state-3.rnn: damaged: its content does not have the hash that it names; "
+        "going back to the one before\n" in done.err
+    )
+    assert "resumed after update 2\n" in done.err
+    assert_same(here / "run", trained)
+
+
+def test_without_a_sound_state_nothing_is_begun_anew(train: Train, here: Path) -> None:
+    assert train(f"{SMALL} --max-time 0s -o run train.txt").status == 75
+    for state in (here / "run").glob("state-*.rnn"):
+        state.write_bytes(state.read_bytes()[:100])
+    done = train(f"{SMALL} -o run train.txt")
+    assert done.status == 1
+    assert done.err.endswith(
+        "rnntool train: run: no state is left that can be resumed\ntry: --force, to begin again\n"
+    )
+
+
+def test_a_text_that_has_changed_is_noticed(train: Train, here: Path) -> None:
+    assert train(f"{SMALL} --max-time 0s -o run train.txt").status == 75
+    with open(here / "train.txt", "a") as file:
+        file.write("the sea sees the sea\n")
+    done = train(f"{SMALL} -o run train.txt")
+    assert done.status == 1
+    assert done.err.endswith(
+        "rnntool train: run: the text has changed since this run began\ntry: --force, to begin again\n"
+    )
+
+
+def _limited(limit: int, words: list[str], cwd: str, messages: str) -> None:
+    """`ulimit -f` and then the program: no file may grow longer than so many bytes, as on a disk that is full."""
+    os.chdir(cwd)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    os.dup2(os.open(messages, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    from rnntool.cli.main import main
+
+    os._exit(main(words))
+
+
+def test_a_full_disk_leaves_what_was_saved(server: ForkServerContext, train: Train, here: Path, trained: Path) -> None:
+    assert train(f"{SMALL} --max-time 0s -o run train.txt").status == 75
+    before = {path.name: path.read_bytes() for path in (here / "run").glob("*.rnn")}
+    limited = server.Process(
+        target=_limited, args=(3000, ["train", *SMALL.split(), "-o", "run", "train.txt"], here, here / "messages")
+    )
+    limited.start()
+    limited.join(60)
+    assert limited.exitcode == 1
+    err = (here / "messages").read_text()
+    assert re.search(r"^rnntool train: run/\S+: File too large\n", err, re.M)
+    assert "bug" not in err
+    assert {path.name: path.read_bytes() for path in (here / "run").glob("*.rnn")} == before
+    assert not list((here / "run").glob(".rnntool-*"))
+    assert train(f"{SMALL} -o run train.txt").status == 0
+    assert_same(here / "run", trained)
+
+
+# --- on a terminal ---------------------------------------------------------------------------------------------------
+
+
+def test_a_terminal_shows_a_display_that_moves(start: Start, here: Path) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    running = start(
+        "train", *BASE.split(), "--max-epochs", "30", "-o", "run", "train.txt", stderr=theirs,
+        env={"TERM": "xterm-256color", "NO_COLOR": "", "FORCE_COLOR": ""},
+    )  # fmt: skip
+    os.close(theirs)
+    seen = b""
+    while select.select([ours], [], [], 60)[0]:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other end was closed
+            break
+        if not part:
+            break
+        seen += part
+    assert running.finish().status == 0
+    os.close(ours)
+    text = seen.decode()
+    assert text.startswith("network lstm:8")
+    assert "\x1b[?25l" in text and text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor comes back
+    assert re.search(r"epoch \d+\.\d\d/30  train ppl", text)
+    assert re.search(r"valid ppl \d+\.\d\d  best \d+\.\d\d  [▁▂▃▄▅▆▇█]+", text)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert "\x1b" not in plain
+    said = [line for line in re.split(r"[\r\n]+", plain) if line.startswith("epoch")]
+    assert [line.split()[1] for line in said] == [f"{number}.00" for number in range(1, 31)]
+    assert re.search(r"finished: 30 epochs are done; validation perplexity \d+\.\d\d; run/best\.rnn\r\n\Z", plain)

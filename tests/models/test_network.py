@@ -1,0 +1,115 @@
+"""Embedding, recurrent layers and softmax together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rnntool.config.network import NetworkConfig
+from rnntool.models.network import EMBED_BOUND, Network, build_network
+from rnntool.nn.noise import Noise
+
+V = 7
+
+
+def network(arch: str = "lstm:4", *, seed: int = 1, **options: object) -> Network:
+    built = build_network(NetworkConfig(arch, **options), V)  # type: ignore[arg-type]
+    built.init(torch.Generator().manual_seed(seed))
+    with torch.no_grad():  # a softmax that has learnt something
+        built.output.bias.copy_(torch.linspace(-1, 1, V))
+    return built.double()
+
+
+def ids(T: int = 5, B: int = 2) -> torch.Tensor:
+    return torch.randint(V, (T, B), generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        # V E + 4 H (E + H + 1) + V (H + 1): 28 + 144 + 35
+        (NetworkConfig("lstm:4"), 207),
+        # E given: 7·3 + 4·4·(3 + 4 + 1) + 35
+        (NetworkConfig("lstm:4", embed_size=3), 184),
+        # tied: the softmax has a bias of its own alone
+        (NetworkConfig("lstm:4", tied=True), 28 + 144 + 7),
+        # two layers: another 4·4·(4 + 4 + 1)
+        (NetworkConfig("lstm:2x4"), 207 + 144),
+        # gain and bias for each layer
+        (NetworkConfig("lstm:2x4", layer_norm=True), 207 + 144 + 16),
+        # projected: 7·2 + 4·4·(2 + 2 + 1) + 2·4 + 7·3
+        (NetworkConfig("lstm:4/2"), 14 + 80 + 8 + 21),
+        # B 3·7, A 4·7, R 16, P 12, b 4; embedding and softmax of width 7
+        (NetworkConfig("scrn:4+3"), 49 + 21 + 28 + 16 + 12 + 4 + 7 * 8),
+        # 3·4·(4 + 4 + 1) + 4 for the bias inside the reset
+        (NetworkConfig("gru:4"), 28 + 108 + 4 + 35),
+        # A, R, b
+        (NetworkConfig("elman:4"), 28 + 36 + 35),
+    ],
+    ids=str,
+)
+def test_parameters_are_as_many_as_the_equations_have(config: NetworkConfig, parameters: int) -> None:
+    with torch.device("meta"):
+        built = build_network(config, V)
+    assert built.num_parameters == parameters
+
+
+@pytest.mark.parametrize("arch", ["elman:4", "lstm:2x4/3", "gru:2x4", "gru-before:4", "scrn:2x4+3", "trace:4", "jordan:4"])
+@pytest.mark.parametrize("options", [{}, {"tied": True}, {"residual": True, "layer_norm": True}], ids=str)
+def test_a_window_is_its_tokens_one_by_one(arch: str, options: dict[str, bool]) -> None:
+    net = network(arch, **options)
+    inputs, targets = ids(), ids().flip(0)
+    nll, after = net.nll(inputs, targets, net.state0(2))
+    state = net.state0(2)
+    for t in range(len(inputs)):
+        log_probs, state = net.step(inputs[t], state)
+        torch.testing.assert_close(log_probs.exp().sum(dim=1), torch.ones(2).double())
+        torch.testing.assert_close(-log_probs.gather(1, targets[t][:, None])[:, 0], nll[t], rtol=1e-12, atol=1e-12)
+    for one, other in zip(state, after, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_states_can_be_indexed_as_a_search_does() -> None:
+    """Stream 1 twice and stream 0 once: each goes on as if it were alone."""
+    net = network("lstm:2x4")
+    _, state = net.run(ids(), net.state0(2))
+    tokens = torch.tensor([1, 2, 3])
+    chosen = torch.tensor([1, 0, 1])
+    together, _ = net.step(tokens, tuple(s[chosen] for s in state))
+    for row, (token, stream) in enumerate(zip(tokens, chosen, strict=True)):
+        alone, _ = net.step(token[None], tuple(s[stream][None] for s in state))
+        torch.testing.assert_close(together[row], alone[0], rtol=1e-12, atol=1e-12)
+
+
+def test_training_starts_with_all_words_equally_likely() -> None:
+    """The softmax starts at zero; a tied one has the embedding, within ±0.1 (Zaremba et al. 2014)."""
+    net = build_network(NetworkConfig("lstm:4"), V)
+    net.init(torch.Generator().manual_seed(1))
+    assert not net.output.weight.any()
+    assert not net.output.bias.any()
+    assert 0 < net.embedding.abs().max() <= EMBED_BOUND
+    tied = build_network(NetworkConfig("lstm:4", tied=True), V)
+    tied.init(torch.Generator().manual_seed(1))
+    assert tied.output.weight is tied.embedding
+    assert tied.embedding.any()
+    assert not tied.output.bias.any()
+
+
+def test_weights_are_a_function_of_the_seed() -> None:
+    one, same, other = network(), network(), network(seed=2)
+    assert torch.equal(one.embedding, same.embedding)
+    assert not torch.equal(one.embedding, other.embedding)
+
+
+def test_a_dropped_word_is_dropped_wherever_it_stands_but_can_still_be_predicted() -> None:
+    """Tied: the rows that are read are dropped, the rows that predict are not."""
+    net = network("trace:4@0", tied=True)
+    noise = Noise(torch.Generator().manual_seed(1), embed=0.5)
+    dropped = (noise.drop_words(torch.ones(V, 1)) == 0)[:, 0]
+    assert 0 < int(dropped.sum()) < V
+    inputs = torch.arange(V).repeat(2)[:, None]
+    noise.generator.manual_seed(1)
+    h, _ = net.run(inputs, net.state0(1), noise=noise)
+    silent = (h == 0).all(dim=2)[:, 0]
+    assert torch.equal(silent, dropped.repeat(2))
+    assert torch.isfinite(net.output.log_probs(h[:, 0])).all()
