@@ -47,6 +47,7 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
     directory = jobs.open_run(job, force=manner.force)
     try:
         if directory.finished:
+            directory.drop_corpus()  # a kill may have come in between
             report.say(f"already finished: {directory.finished}; {directory.best}")
             return
         model = jobs.load_network(job)

@@ -149,7 +149,8 @@ def test_a_configuration_file_repeats_a_run(train: Train, here: Path, trained: P
     done = train("--config again.toml -o run")
     assert done.status == 0, done.err
     assert_same(here / "run", trained)
-    assert (here / "run/config.toml").read_bytes() == (trained / "config.toml").read_bytes()
+    again, before = (tomllib.loads((run / "config.toml").read_text()) for run in (here / "run", trained))
+    assert again == before
 
 
 def test_the_command_line_is_stronger_than_the_configuration_file(train: Train, here: Path, trained: Path) -> None:
@@ -307,7 +308,7 @@ def test_another_configuration_is_refused_with_both_values(train: Train, here: P
         1,
         "",
         "rnntool train: run: holds another run: --arch was lstm:8, is gru:8; --dropout-embed was 0.0, is 0.1; "
-        "--lr was 0.003, is 0.01\ntry: --force, to begin again in its place\n",
+        "--lr was 0.006, is 0.01\ntry: --force, to begin again in its place\n",
     )
     assert_same(here / "run", trained)
 
@@ -394,24 +395,37 @@ def test_a_signal_saves_first(
     assert f"resumed after update {message[1]}\n" in done.err
 
 
-def test_a_run_that_diverges_ends_on_the_same_step(train: Train, run: Run, here: Path) -> None:
-    words = f"{BASE} --optimizer sgd --schedule constant --max-epochs 9 --clip 0 --validations 5"
-    assert train(f"{words} --lr 0.5 --max-time 0s -o run train.txt").status == 75
-    good = train(f"{words} --lr 1e6 -o wild train.txt")
-    assert (good.status, good.out) == (1, "")
+def test_a_run_that_diverges_keeps_what_was_good(train: Train, run: Run, here: Path) -> None:
+    """The rate rises by 5 at every update until it is too much."""
+    words = f"{BASE} --optimizer sgd --schedule constant --lr 5e5 --warmup 100000 --clip 0 -o run train.txt"
+    done = train(words)
+    assert (done.status, done.out) == (1, "")
     message = re.search(
-        r"^rnntool train: wild: loss is (\S+) at update (\d+) \(lr 1e\+06, gradient norm \S+\)"
-        r"(, guessing evenly has 3\.\d\d)?; last good state: wild/state-(\d+)\.rnn\ntry: --clip 1, or a smaller --lr\n\Z",
-        good.err,
+        r"^rnntool train: run: loss is \S+ at update (\d+) \(lr (\d+), gradient norm \S+\), guessing evenly has 3\.\d\d; "
+        r"last good state: run/state-(\d+)\.rnn\ntry: --clip 1, or a smaller --lr\n\Z",
+        done.err,
         re.M,
     )
-    assert message, good.err
-    assert int(message[4]) < int(message[2])
-    for model in (here / "wild").glob("*st.rnn"):
-        assert run("ppl", "-m", model, "valid.txt").status == 0
-    again = train(f"{words} --lr 1e6 -o wild train.txt")
-    assert again.status == 1
-    assert message[0] in again.err
+    assert message, done.err
+    step, lr, saved = map(int, message.groups())
+    assert (lr, saved) == (5 * step, (step - 1) // 5 * 5)
+    assert saved >= 5
+    for model in ("best", "last"):
+        assert json.loads(run("ppl", "--json", "-m", f"run/{model}.rnn", "valid.txt").out)["ppl"] < 100
+    again = train(words)  # no other end than before
+    assert (again.status, message[0] in again.err) == (1, True)
+
+
+def test_a_learning_rate_of_a_million_is_too_much_at_once(train: Train, here: Path) -> None:
+    done = train(f"{SMALL} --lr 1e6 -o run train.txt")
+    assert (done.status, done.out) == (1, "")
+    assert re.search(
+        r"^rnntool train: run: loss is \S+ at update 2 \(lr \d\S+, gradient norm \S+\), guessing evenly has 3\.\d\d; "
+        r"last good state: run/state-0\.rnn\ntry: --clip 0\.25, or a smaller --lr\n\Z",
+        done.err,
+        re.M,
+    )
+    assert not list((here / "run").glob("*st.rnn"))
 
 
 def test_a_damaged_state_falls_back_to_the_one_before(train: Train, here: Path, trained: Path) -> None:

@@ -126,7 +126,8 @@ def sit(texts: Texts, tmp_path: Path) -> Iterator[Sit]:
         run = RunDirectory(str(tmp_path / name))
         run.create()
         open_runs.append(run)
-        Path(run.config).touch()
+        if not run.has_run:
+            Path(run.config).touch()
         batches = build_batches(
             config, network_config.context, getattr(texts, text), texts.vocabulary.eos_id, CPU
         )

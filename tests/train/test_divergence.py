@@ -1,0 +1,121 @@
+"""A run that diverges stops on the update that would spoil it, with everything good kept."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rnntool.checkpoint.model import load_model
+from rnntool.errors import TrainingError
+from rnntool.train.loop import Trainer
+from tests.train.conftest import Sit
+
+
+def spoilt(trainer: Trainer, *, at: int, how: str) -> None:
+    """Let the loss, or a gradient, of one update be no number."""
+    output = trainer.network.output
+    loss = output.loss
+
+    def spoil(*args: Any, **options: Any) -> Any:
+        total, nll = loss(*args, **options)
+        if trainer.place.step + 1 == at:
+            if how == "loss":
+                return total, nll * math.inf
+            total = total * (math.nan if how == "gradient" else math.inf)
+        return total, nll
+
+    output.loss = spoil  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("how", ["loss", "gradient", "infinite gradient"])
+@pytest.mark.parametrize("options", [{}, {"clip": 0}, {"clip_value": 0.1}], ids=str)
+def test_what_is_no_number_is_never_applied(how: str, options: dict[str, Any], sit: Sit) -> None:
+    trainer = sit(**options)
+    spoilt(trainer, at=4, how=how)
+    before: list[torch.Tensor] = []
+    stepped = trainer.observer.stepped
+
+    def remember(**told: Any) -> None:
+        before[:] = [p.detach().clone() for p in trainer.network.parameters()]
+        stepped(**told)
+
+    trainer.observer.stepped = remember  # type: ignore[method-assign]
+    with pytest.raises(TrainingError) as stopped:
+        trainer.train()
+    assert trainer.place.step == 3
+    assert all(torch.equal(p, b) for p, b in zip(trainer.network.parameters(), before, strict=True))
+    assert stopped.value.what.startswith("loss is ")
+    assert " at update 4 (lr " in stopped.value.what
+    assert stopped.value.what.endswith(f"last good state: {trainer.run.path}/state-0.rnn")
+    assert "a smaller --lr" in stopped.value.hint
+
+
+def test_a_run_that_stopped_so_goes_on_from_its_last_good_state(sit: Sit) -> None:
+    """The cause gone, it ends like any other."""
+    whole = sit(name="whole")
+    whole.train()
+    trainer = sit(name="parts", save_every=0)
+    spoilt(trainer, at=4, how="gradient")
+    with pytest.raises(TrainingError, match="state-3.rnn"):
+        trainer.train()
+    again = sit(name="parts")
+    again.train()
+    assert Path(again.run.best).read_bytes() == Path(whole.run.best).read_bytes()
+
+
+def diverge(trainer: Trainer) -> str:
+    with pytest.raises(TrainingError) as stopped:
+        trainer.train()
+    for path in (trainer.run.best, trainer.run.last):
+        if Path(path).exists():
+            model = load_model(path)
+            assert math.isfinite(model.metrics["valid_ppl"])
+    for line in Path(trainer.run.metrics).read_text().splitlines():
+        json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} in the metrics"))
+    return stopped.value.what
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop", "adagrad"])
+@pytest.mark.parametrize("arch", ["lstm:4", "elman:4,relu"])
+def test_a_rate_of_a_million_ends_in_one_message_and_without_a_bad_model(arch: str, optimizer: str, sit: Sit) -> None:
+    what = diverge(sit(arch, optimizer=optimizer, lr=1e6, clip=0, schedule="constant"))
+    assert "loss is " in what
+    assert "lr 1e+06" in what
+
+
+@pytest.mark.xfail(raises=ValueError, reason="a validation of infinite perplexity ends in an error of json")
+def test_divergence_in_the_last_update_before_a_validation_is_noticed_by_it(sit: Sit) -> None:
+    """One update an epoch: the loss before it was fine, the weights after it are not."""
+    trainer = sit(optimizer="sgd", lr=1e6, clip=0, schedule="constant", bptt=1000)
+    diverge(trainer)
+    assert not Path(trainer.run.best).exists()
+
+
+def test_running_out_of_memory_says_what_was_needed_and_what_to_try(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = sit()
+
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:116] err == 0. DefaultCPUAllocator: can't allocate memory: 9 bytes\nmore")
+
+    monkeypatch.setattr(trainer.network.output, "loss", full)
+    with pytest.raises(TrainingError) as stopped:
+        trainer.train()
+    assert stopped.value.what.startswith("out of memory at update 1: batch 4 × 5 tokens: ")
+    assert "\n" not in stopped.value.what
+    assert stopped.value.hint == "--batch-size 2 --accumulate 2"
+
+
+def test_a_bug_stays_a_bug(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = sit()
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(trainer.network.output, "loss", broken)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        trainer.train()

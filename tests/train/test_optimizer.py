@@ -1,0 +1,110 @@
+"""The optimisers against their formulas, written out, in float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from rnntool.config.training import OPTIMIZERS, TrainingConfig
+from rnntool.train.optimizer import build_optimizer
+
+GRADIENTS = [0.5, -2.0, 1.0, 0.25, 3.0]
+START = 1.5
+
+
+def ours(**settings: object) -> list[float]:
+    parameter = nn.Parameter(torch.tensor([START], dtype=torch.float64))
+    optimizer = build_optimizer(TrainingConfig(**settings), [parameter])  # type: ignore[arg-type]
+    course = []
+    for gradient in GRADIENTS:
+        parameter.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimizer.step()
+        course.append(parameter.item())
+    return course
+
+
+def written_out(rule: Callable[[float, float, int], float]) -> list[float]:
+    """rule(weight, gradient, number of the step from 1) -> weight."""
+    weight, course = START, []
+    for number, gradient in enumerate(GRADIENTS, 1):
+        weight = rule(weight, gradient, number)
+        course.append(weight)
+    return course
+
+
+def test_sgd() -> None:
+    assert ours(optimizer="sgd", lr=0.1) == pytest.approx(written_out(lambda w, g, _: w - 0.1 * g), rel=1e-14)
+
+
+def test_sgd_with_weight_decay() -> None:
+    expected = written_out(lambda w, g, _: w - 0.1 * (g + 0.01 * w))
+    assert ours(optimizer="sgd", lr=0.1, weight_decay=0.01) == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_with_momentum(nesterov: bool) -> None:
+    """v = μ v + g, w −= η v; looking ahead, w −= η (g + μ v)."""
+    v = 0.0
+
+    def rule(w: float, g: float, _: int) -> float:
+        nonlocal v
+        v = 0.9 * v + g
+        return w - 0.1 * (g + 0.9 * v if nesterov else v)
+
+    assert ours(optimizer="sgd", lr=0.1, momentum=0.9, nesterov=nesterov) == pytest.approx(written_out(rule), rel=1e-13)
+
+
+def test_adagrad() -> None:
+    """Duchi et al. 2011: w −= η g / (√Σ g² + 1e-10)."""
+    squares = 0.0
+
+    def rule(w: float, g: float, _: int) -> float:
+        nonlocal squares
+        squares += g * g
+        return w - 0.1 * g / (math.sqrt(squares) + 1e-10)
+
+    assert ours(optimizer="adagrad", lr=0.1) == pytest.approx(written_out(rule), rel=1e-13)
+
+
+def test_rmsprop_with_momentum() -> None:
+    """Tieleman and Hinton 2012: m = β m + (1 − β) g²; v = μ v + g / (√m + 1e-8); w −= η v."""
+    m = v = 0.0
+
+    def rule(w: float, g: float, _: int) -> float:
+        nonlocal m, v
+        m = 0.95 * m + 0.05 * g * g
+        v = 0.5 * v + g / (math.sqrt(m) + 1e-8)
+        return w - 0.1 * v
+
+    assert ours(optimizer="rmsprop", lr=0.1, beta2=0.95, momentum=0.5) == pytest.approx(written_out(rule), rel=1e-13)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_adam_and_adamw(optimizer: str) -> None:
+    """Kingma and Ba 2015; Loshchilov and Hutter 2019: adam adds the pull to the gradient, adamw to the step."""
+    m = v = 0.0
+
+    def rule(w: float, g: float, t: int) -> float:
+        nonlocal m, v
+        if optimizer == "adam":
+            g += 0.01 * w
+        else:
+            w -= 0.1 * 0.01 * w
+        m = 0.8 * m + 0.2 * g
+        v = 0.95 * v + 0.05 * g * g
+        return w - 0.1 * (m / (1 - 0.8**t)) / (math.sqrt(v / (1 - 0.95**t)) + 1e-8)
+
+    found = ours(optimizer=optimizer, lr=0.1, beta1=0.8, beta2=0.95, weight_decay=0.01)
+    assert found == pytest.approx(written_out(rule), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimiser_begins_at_its_rate(name: str) -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    assert build_optimizer(TrainingConfig(optimizer=name), [parameter]).param_groups[0]["lr"] == (
+        TrainingConfig(optimizer=name).rate
+    )
