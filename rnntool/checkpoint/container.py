@@ -33,7 +33,7 @@ MAX_TENSORS = 4096
 """Most tensors a file may hold; ours have less than two hundred."""
 
 _ZEROS = "0" * 64
-_PLACE = rb'\"sha256\":\"'
+_PLACE = rb"\"sha256\":\""
 """What stands before the hash in the header, where the JSON is a string within JSON; facts cannot imitate it together
 with 64 zeros, since their own quotation marks are escaped twice."""
 

@@ -7,16 +7,25 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from rnntool.errors import InputError
+from rnntool.errors import InputError, OutputError
 from rnntool.text.files import write_whole
 
 Settings = dict[str, Any]
 
 
 def write_settings(path: str, settings: Mapping[str, Any], comment: str) -> None:
-    """Write settings, whole; None is left out, sequences become arrays."""
-    lines = [f"# {comment}"] + [f"{key} = {_toml(value)}" for key, value in settings.items() if value is not None]
-    write_whole(path, ("\n".join(lines) + "\n").encode())
+    """Write settings, whole; None is left out, sequences become arrays.
+
+    Raises:
+        OutputError: the disk does not take them, or TOML cannot hold one.
+    """
+    lines = [f"# {comment}".encode()]
+    for key, value in settings.items():
+        try:
+            lines += [] if value is None else [f"{key} = {_toml(value)}".encode()]
+        except UnicodeEncodeError:
+            raise OutputError(path, f"--{key} holds a name that is not UTF-8") from None
+    write_whole(path, b"\n".join(lines) + b"\n")
 
 
 def read_settings(path: str) -> Settings:

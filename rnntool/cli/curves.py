@@ -21,13 +21,14 @@ START = 0.1
 """Share of the drawn width at whose left training perplexities may leave the picture at the top."""
 
 UNITS = {
-    "tokens": ((1e9, "billion tokens"), (1e6, "million tokens"), (1e3, "thousand tokens")),
-    "steps": ((1e6, "million steps"), (1e4, "thousand steps")),
-    "seconds": ((7200, "hours"), (300, "minutes")),
+    "steps": (("million steps", 1e6), ("thousand steps", 1e3)),
+    "tokens": (("billion tokens", 1e9), ("million tokens", 1e6), ("thousand tokens", 1e3)),
+    "seconds": (("hours", 3600.0), ("minutes", 60.0)),
 }
-"""Larger units and the value from which they are used; a unit is as large as its name says."""
+"""Larger units of what a course is drawn over, the largest first, and how much one is."""
 
-SIZES = {"billion": 1e9, "million": 1e6, "thousand": 1e3, "hours": 3600.0, "minutes": 60.0}
+LEAST = 3
+"""A larger unit is used where there are so many of it."""
 
 
 @dataclass(frozen=True)
@@ -199,9 +200,8 @@ def _summary(run: Run, train: Sequence[Point]) -> str:
 def _in_larger_unit(curves: list[Curve], over: str) -> tuple[list[Curve], str]:
     """The curves with x in thousands, hours and so on where numbers would be long."""
     right = max(x for curve in curves for x, _ in curve.points)
-    for least, name in UNITS.get(over, ()):
-        if right >= least:
-            size = SIZES[name.split()[0]]
+    for name, size in UNITS.get(over, ()):
+        if right >= LEAST * size:
             return [Curve(c.run, [(x / size, y) for x, y in c.points], c.is_main) for c in curves], name
     return curves, over
 

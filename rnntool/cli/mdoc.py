@@ -50,10 +50,10 @@ class _Page:
         self.tag: str | None = None
         self.literal = False
         self.authors: list[str] = []
-        self.reference: list[str] = []
+        self.reference: dict[str, str] = {}
 
     def lines(self, source: str) -> Iterator[str]:
-        for line in source.split("\n"):
+        for line in source.replace("\\\n", "").split("\n"):
             if line.startswith('.\\"'):
                 continue
             if line.startswith("."):
@@ -129,13 +129,15 @@ class _Page:
             case "Re":
                 *others, last = self.authors or [""]
                 names = f"{', '.join(others)}{', and ' if len(others) > 1 else ' and '}{last}" if others else last
-                self.words.append(", ".join([names, *self.reference]) + ".")
-                self.authors, self.reference = [], []
+                if "%T" in self.reference and {"%B", "%J"} & set(self.reference):  # a part of something
+                    self.reference["%T"] = f"“{self.reference['%T']}”"
+                self.words.append(", ".join([names, *self.reference.values()]) + ".")
+                self.authors, self.reference = [], {}
                 yield from self.paragraph()
             case "%A":
                 self.authors.append(unescaped(rest))
             case _ if name in _REFERENCE:
-                self.reference.append(f"“{unescaped(rest)}”" if name == "%T" else unescaped(rest))
+                self.reference[name] = unescaped(rest)
             case _ if self.literal:
                 yield f"{self.margin()}{self.inline(line)}"
             case _:

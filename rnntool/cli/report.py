@@ -44,6 +44,8 @@ class Manner:
 manner = Manner()
 """The manner of this process."""
 
+_console: Console | None = None
+
 
 # --- text that cannot steer a terminal -------------------------------------------------------------------------------
 
@@ -106,7 +108,10 @@ def output(path: str = "-") -> Iterator[IO[str]]:
 def _tell(line: str) -> None:
     """Write one line, whatever becomes of it: data must not suffer from a full log."""
     with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        if _console is None:
+            print(line, file=sys.stderr, flush=True)
+        else:  # above a display that may be moving
+            _console.print(line, soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -168,10 +173,15 @@ def show_warnings() -> None:
 # --- drawing ---------------------------------------------------------------------------------------------------------
 
 
-def is_live() -> bool:
-    """Whether a moving display is welcome: a terminal to itself on the standard error, and not --quiet."""
-    same_terminal = sys.stdout.isatty() and os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
-    return sys.stderr.isatty() and not manner.quiet and os.environ.get("TERM") != "dumb" and not same_terminal
+def is_live(*, has_product: bool = False) -> bool:
+    """Whether a moving display is welcome: on a terminal, unless --quiet, and not among the lines of a product.
+
+    Args:
+        has_product: whether the command writes to the standard output while the display moves.
+    """
+    if manner.quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    return not (has_product and sys.stdout.isatty())
 
 
 def has_color(stream: IO[str]) -> bool:
@@ -183,9 +193,6 @@ def has_color(stream: IO[str]) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-_console: Console | None = None
 
 
 def console() -> Console:

@@ -142,7 +142,13 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_setting("--momentum", help="Momentum of sgd and rmsprop.", section=UPDATE, metavar="X")
 @_switch("--nesterov", help="Let the momentum of sgd look ahead.", section=UPDATE)
 @_setting("--beta1", help="Decay of adam's mean gradient.", section=UPDATE, metavar="X")
-@_setting("--beta2", help="Decay of adam's and rmsprop's mean square.", section=UPDATE, metavar="X")
+@_setting(
+    "--beta2",
+    help="Decay of adam's and rmsprop's mean square; default: 0.999 and 0.99.",
+    section=UPDATE,
+    metavar="X",
+    type=click.FloatRange(0),
+)
 @_setting("--weight-decay", help="Pull of weights towards zero.", section=UPDATE, metavar="X")
 @_setting("--clip", help="Longest gradient; 0 for no limit.", section=UPDATE, metavar="NORM")
 @_setting("--clip-value", help="Largest element of a gradient.", section=UPDATE, metavar="X")
@@ -222,7 +228,6 @@ def command(**given: Any) -> None:
     counts WEIGHT times, each epoch draws FRACTION of the lines.  Memory grows with the network and the window, not with
     TEXT, which is kept on disk as ids.
 
-    
     Examples:
       rnntool train -V words.tsv --valid valid.txt -o run train.txt
       rnntool train -V words.tsv --hold-out 0.1 --arch scrn:100+40 -o run news.txt.gz
@@ -230,6 +235,8 @@ def command(**given: Any) -> None:
     settings, network, training = _resolve(given)
     if not given["valid"] and not training.hold_out:
         raise OptionError("--valid", "a validation text is needed", "--hold-out 0.05, to take it from the end of TEXT")
+    if given["valid"] and training.hold_out:
+        raise OptionError("--hold-out", f"{given['valid'][0]} is the validation text already; leave out one of them")
     if given["vocab"] is None and given["init"] is None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
     with stopping(given["out"]) as stop:
@@ -251,6 +258,7 @@ def _carry_out(
         vocabulary=given["vocab"],
         init=given["init"],
         network=network,
+        fixed=tuple(f.name for f in fields(NetworkConfig) if given[f.name] is not None),
         training=training,
         settings=settings,
         backend=given["backend"],
@@ -287,6 +295,10 @@ def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, Trai
     training = TrainingConfig(**{f.name: values[f.name] for f in fields(TrainingConfig)})
     network.check()
     training.check()
-    others = {name: given[name] for name in given if name not in values and name not in _INERT}
+    if given["init"] is not None:  # the network is the model's, whatever the defaults are
+        for field in fields(NetworkConfig):
+            if given[field.name] is None:
+                del values[field.name]
+    others = {name: given[name] for name in given if name not in _DEFAULTS and name not in _INERT}
     keys = {**others, **values, "lr": training.rate}
     return {name.replace("_", "-"): value for name, value in keys.items() if value is not None}, network, training

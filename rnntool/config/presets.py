@@ -12,7 +12,7 @@ from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"arch": "lstm:64", "max_epochs": 4},
-    "small": {"arch": "lstm:2x200"},
+    "small": {"arch": "lstm:2x200", "tied": True, "dropout": 0.3},
     "medium": {"arch": "lstm:2x650", "dropout": 0.5},
     "large": {"arch": "lstm:2x1500", "dropout": 0.65},
     "awd": {

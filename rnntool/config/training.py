@@ -72,8 +72,8 @@ class TrainingConfig:
     """Whether the momentum of `sgd` looks ahead."""
     beta1: float = 0.0
     """Decay of the mean gradient of `adam` and `adamw`; 0, as Melis et al. 2018 found best for language models."""
-    beta2: float = 0.999
-    """Decay of the mean square of `adam` and `adamw`; `rmsprop` uses it too."""
+    beta2: float | None = None
+    """Decay of the mean square of `adam`, `adamw` and `rmsprop`; None: `DEFAULT_BETA2` of the optimiser."""
     weight_decay: float = 0.0
     """Pull of every weight towards zero, per unit of the learning rate."""
     clip: float = 1.0
@@ -131,7 +131,7 @@ class TrainingConfig:
                 raise OptionError(option, f"{value:g} is {'negative' if value < 0 else 'not a finite number'}")
             if field.name in AT_LEAST_ONE and value < 1:
                 raise OptionError(option, "must be at least 1")
-            if field.name in SHARES and value >= 1:
+            if field.name in SHARES and value is not None and value >= 1:
                 raise OptionError(option, f"a share lies in [0, 1), not at {value:g}")
         if self.bptt_every > self.bptt:
             raise OptionError(
@@ -146,6 +146,15 @@ class TrainingConfig:
     def rate(self) -> float:
         """The learning rate in force after the warm-up."""
         return DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
+
+    @property
+    def square_decay(self) -> float:
+        """The decay in force of the mean square."""
+        return DEFAULT_BETA2.get(self.optimizer, 0.0) if self.beta2 is None else self.beta2
+
+
+DEFAULT_BETA2 = {"rmsprop": 0.99, "adam": 0.999, "adamw": 0.999}
+"""Decays of the mean square where none is given: torch's."""
 
 
 def default_dropout(num_parameters: int, num_tokens: int) -> float:

@@ -4,8 +4,8 @@
 
 Computed in float64.  The last bits of a float32 product depend on how many rows are computed together, and of the V
 boundaries between words some always lie so near the number drawn that these bits decide: with V = 10,000, one draw in
-2,500 came out otherwise in another batch size, and the rest of its line with it.  In float64 none does, so that a seed
-gives the same text for every batch size, number of threads and device.
+2,500 came out otherwise in another batch size, and the rest of its line with it.  In float64 that is half a billion times
+rarer, so that a seed gives the same text for every batch size, number of threads and device.
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ class Predictor:
     """Networks that predict as one.
 
     Args:
-        networks: over the same vocabulary, on one device; they are copied, not changed.
+        networks: over the same vocabulary, on one device, where they are copied; without float64 there, to the CPU.
         weights: λ, positive, summing to one.
         eos_id: the token that ends a line, after which the next begins.
     """
 
     def __init__(self, networks: Sequence[Network], weights: Sequence[float], *, eos_id: int) -> None:
-        self.device = networks[0].embedding.device
-        dtype = torch.float32 if self.device.type == "mps" else torch.float64  # Metal has no float64
-        self.networks = [copy.deepcopy(network).requires_grad_(False).to(dtype) for network in networks]
-        self.log_weights = torch.tensor(weights, dtype=dtype, device=self.device).log()
+        given = networks[0].embedding.device
+        self.device = torch.device("cpu") if given.type == "mps" else given  # Metal has no float64
+        self.networks = [copy.deepcopy(each).requires_grad_(False).to(self.device, torch.float64) for each in networks]
+        self.log_weights = torch.tensor(weights, dtype=torch.float64, device=self.device).log()
         self.eos_id = eos_id
         self._widths = [len(network.state0(1)) for network in self.networks]
 

@@ -33,7 +33,8 @@ class Job:
         valid: the validation texts; none if a part of the training texts is held out.
         vocabulary: path of the vocabulary; None to take that of `init`.
         init: a model to start from; None for random weights.
-        network: what is trained; ignored with `init`.
+        network: what is trained; with `init`, that model's own.
+        fixed: fields of `network` that were asked for by name; those of `init` must agree with them.
         training: how.
         settings: everything above as config.toml spells it.
         backend: how cells are driven.
@@ -46,6 +47,7 @@ class Job:
     vocabulary: str | None
     init: str | None
     network: NetworkConfig
+    fixed: tuple[str, ...]
     training: TrainingConfig
     settings: Mapping[str, Any]
     backend: str = "auto"
@@ -96,10 +98,14 @@ def load_network(job: Job) -> Model:
 
     Raises:
         InputError, ModelError: a file cannot be read.
-        OptionError: neither a vocabulary nor a model to start from is named.
+        OptionError: neither a vocabulary nor a model to start from is named, or the latter is not what is asked for.
     """
     if job.init is not None:
         model = load_model(find_model(job.init))
+        for name in job.fixed:
+            have, want = getattr(model.config, name), getattr(job.network, name)
+            if have != want:
+                raise OptionError(f"--{name.replace('_', '-')}", f"{want} is asked for, {job.init} has {have}")
         if job.vocabulary is not None and read_vocabulary(job.vocabulary) != model.vocabulary:
             raise ModelError(job.init, f"its vocabulary is {model.vocabulary.digest}, not that of {job.vocabulary}")
         _plan(model.network, job.backend)

@@ -38,8 +38,8 @@ from rnntool.train.watch import gradient_by_lag
 
 REPORTS_PER_EPOCH = 20
 
-DIVERGED = 3.0
-"""A loss this many times that of guessing evenly among all words will not come back."""
+DIVERGED = 20.0
+"""A mean loss so many nats above that of guessing evenly among all words will not come back."""
 
 FAILED_SAVES = 3
 """So many saves between validations may fail, one after the other, before the run gives up."""
@@ -246,6 +246,9 @@ class Trainer:
         with self.average.in_place():
             tally = self._tally()
             self._elapse()
+            if not self._is_sound(tally.nll_per_token):
+                loss = f"validation loss is {tally.nll_per_token:.4g} after update {self.place.step}"
+                raise self._diverged(loss, tally.nll_per_token)
             verdict = self.schedule.observe(tally.nll_per_token)
             record = self._record()
             record |= {"valid_nll": tally.nll_per_token, "valid_ppl": tally.ppl, "best": verdict.is_best}
@@ -363,16 +366,20 @@ class Trainer:
 
     def _check_sound(self, nll: float, norm: float, lr: float) -> None:
         """Raise TrainingError, before the update is applied, if it would spoil the weights."""
-        step = self.place.step + 1
-        even = math.log(self.network.vocab_size)
-        if math.isfinite(nll) and math.isfinite(norm) and nll <= DIVERGED * even:
+        if self._is_sound(nll) and math.isfinite(norm):
             return
-        loss = f"loss is {nll:.4g} at update {step} (lr {lr:.4g}, gradient norm {norm:.4g})"
-        guess = "" if not math.isfinite(nll) else f", guessing evenly has {even:.2f}"
+        loss = f"loss is {nll:.4g} at update {self.place.step + 1} (lr {lr:.4g}, gradient norm {norm:.4g})"
+        raise self._diverged(loss, nll)
+
+    def _is_sound(self, nll: float) -> bool:
+        """Whether a mean loss is one that training can come back from."""
+        return math.isfinite(nll) and nll <= math.log(self.network.vocab_size) + DIVERGED
+
+    def _diverged(self, loss: str, nll: float) -> TrainingError:
+        guess = f", guessing evenly has {math.log(self.network.vocab_size):.2f}" if math.isfinite(nll) else ""
         clip = f"--clip {self.config.clip / 4:g}" if self.config.clip else "--clip 1"
-        raise TrainingError(
-            self.run.path, f"{loss}{guess}; last good state: {self._newest_state()}", f"{clip}, or a smaller --lr"
-        )
+        what = f"{loss}{guess}; last good state: {self._newest_state()}"
+        return TrainingError(self.run.path, what, f"{clip}, or a smaller --lr")
 
     def _explained(self, error: RuntimeError, batch: Batch) -> RuntimeError | TrainingError:
         """An out-of-memory error as one of ours; any other as it is."""

@@ -23,11 +23,16 @@ def build_optimizer(config: TrainingConfig, parameters: Iterable[nn.Parameter]) 
             return torch.optim.Adagrad(parameters, config.rate, weight_decay=decay, fused=True)
         case "rmsprop":
             return torch.optim.RMSprop(
-                parameters, config.rate, alpha=config.beta2, momentum=config.momentum, weight_decay=decay, foreach=True
+                parameters,
+                config.rate,
+                alpha=config.square_decay,
+                momentum=config.momentum,
+                weight_decay=decay,
+                foreach=True,
             )
         case "adam" | "adamw":
             kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-            betas = (config.beta1, config.beta2)
+            betas = (config.beta1, config.square_decay)
             return kind(parameters, config.rate, betas=betas, weight_decay=decay, fused=True)
     raise AssertionError(config.optimizer)
 

@@ -8,6 +8,8 @@ as a rising one.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -29,19 +31,19 @@ def gradient_by_lag(network: Network, inputs: Tensor, targets: Tensor) -> list[f
     """
     inputs = inputs[-LARGEST_LAG - 1 :]
     state = network.state0(inputs.shape[1])
-    states = []
+    widths = [s.shape[1] for s in state]
+    top = network.decoder.stack[-1]
+    moments: list[Tensor] = []
     with torch.enable_grad():
-        x = torch.nn.functional.embedding(inputs, network.embedding.detach())
-        for x_t in x:
-            h, state = network.decoder.step(x_t, state)
-            for s in state:
-                s.requires_grad_(True)
-            states.append(state)
-        loss, _ = network.output.loss_reference(h, targets[-1])
-        gradients = torch.autograd.grad(loss, [s for each in states for s in each], allow_unused=True)
-    width = len(state)
-    norms = []
-    for first in range(0, len(gradients), width):
-        squares = [g.square().sum() for g in gradients[first : first + width] if g is not None]
-        norms.append(float((torch.stack(squares).sum() / inputs.shape[1]).sqrt()) if squares else 0.0)
-    return norms[::-1]
+        for x_t in torch.nn.functional.embedding(inputs, network.embedding.detach()):
+            h, after = network.decoder.step(x_t, state)
+            # All that follows reads the state from one tensor, so that nothing is counted twice.
+            moments.append(torch.cat(after, dim=1))
+            state = torch.split(moments[-1], widths, dim=1)
+        seen = top.cell.output(state[-len(top.cell.state_sizes) :])
+        if top.norm is not None:
+            seen = top.norm(seen)
+        loss, _ = network.output.loss_reference(seen + (h - seen).detach(), targets[-1])
+        gradients = torch.autograd.grad(loss, moments, allow_unused=True)
+    squares = [0.0 if g is None else float(g.square().sum()) / inputs.shape[1] for g in gradients]
+    return [math.sqrt(square) for square in reversed(squares)]

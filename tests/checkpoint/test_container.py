@@ -19,7 +19,13 @@ from rnntool.checkpoint import container
 from rnntool.checkpoint.container import KEY, read_container, read_facts, write_container
 from rnntool.errors import InputError, ModelError, OutputError
 
-FACTS: dict[str, Any] = {"step": 3, "nll": 0.1, "name": "naïve “quotes” \\ \n", "list": [1, None, True], "deep": {"a": {}}}
+FACTS: dict[str, Any] = {
+    "step": 3,
+    "nll": 0.1,
+    "name": "naïve “quotes” \\ \n",
+    "list": [1, None, True],
+    "deep": {"a": {}},
+}
 
 
 def tensors() -> dict[str, Tensor]:

@@ -189,7 +189,10 @@ def test_facts_that_are_no_table_are_refused(key: str, value: object, tmp_path: 
         ({VOCABULARY: torch.tensor([1.5], dtype=torch.bfloat16)}, None),
         ({VOCABULARY: torch.empty(0, dtype=torch.uint8)}, None),
         ({VOCABULARY: torch.zeros(100, dtype=torch.uint8)}, None),
-        ({"weights.output.bias": torch.full((7,), float("nan"))}, "damaged: 'output.bias' holds a value that is not a finite number"),
+        (
+            {"weights.output.bias": torch.full((7,), float("nan"))},
+            "damaged: 'output.bias' holds a value that is not a finite number",
+        ),
     ],
     ids=repr,
 )

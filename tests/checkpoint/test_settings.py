@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnntool.checkpoint.settings import read_settings, write_settings
-from rnntool.errors import InputError
+from rnntool.errors import InputError, OutputError
 from rnntool.train.job import differences
 
 VALUES = (
@@ -50,6 +50,14 @@ def test_what_is_no_toml_is_refused(data: bytes, message: str, tmp_path: Path) -
     with pytest.raises(InputError) as refused:
         read_settings(str(path))
     assert str(refused.value).startswith(f"{path}: {message}")
+
+
+def test_a_name_that_no_toml_can_hold_is_refused(tmp_path: Path) -> None:
+    """A file name of other bytes than UTF-8 reaches Python with surrogates in it."""
+    with pytest.raises(OutputError) as refused:
+        write_settings(str(tmp_path / "config.toml"), {"text": ("\udcff.txt",)}, "")
+    assert str(refused.value) == f"{tmp_path}/config.toml: --text holds a name that is not UTF-8"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_settings_that_are_missing_are_named(tmp_path: Path) -> None:

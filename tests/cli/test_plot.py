@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_course_is_drawn_in_the_terminal(run: Run, tmp_path: Path) -> None:
     marks = [(number, row.index("●")) for number, row in enumerate(area) if "●" in row]
     assert len(marks) == 4
     assert marks == sorted(marks, key=lambda place: place[1])
-    slopes = {round((b[0] - a[0]) / (b[1] - a[1]), 1) for a, b in zip(marks, marks[1:], strict=False)}
+    slopes = {round((b[0] - a[0]) / (b[1] - a[1]), 1) for a, b in pairwise(marks)}
     assert max(slopes) - min(slopes) <= 0.11
 
 
@@ -188,7 +189,14 @@ def test_short_reports_do_not_stand_out() -> None:
 def test_values_that_are_no_numbers_are_left_out() -> None:
     records = [
         {"step": 1, "epoch": 1, "tokens": 10, "train_nll": "x", "valid_nll": None},
-        {"step": 2, "epoch": 2, "tokens": 20, "train_nll": math.inf, "valid_nll": 4.0, "grad_by_lag": [1.0, "x", math.nan]},
+        {
+            "step": 2,
+            "epoch": 2,
+            "tokens": 20,
+            "train_nll": math.inf,
+            "valid_nll": 4.0,
+            "grad_by_lag": [1.0, "x", math.nan],
+        },
     ]
     chart = perplexities([Course("one", records)], "epochs")
     assert chart is not None
@@ -204,7 +212,7 @@ def test_values_that_are_no_numbers_are_left_out() -> None:
         (Axis(0, 0.13), [0, 0.05, 0.1]),
         (Axis(100, 100), [100]),
         (Axis(90, 1100, is_log=True), [100, 200, 500, 1000]),
-        (Axis(1e-6, 1, is_log=True), [1e-06, 1e-05, 1e-04, 1e-03, 1e-02, 1e-01][:: 2]),
+        (Axis(1e-6, 1, is_log=True), [1e-06, 1e-05, 1e-04, 1e-03, 1e-02, 1e-01][::2]),
         (Axis(110, 150, is_log=True), [110, 120, 130, 140, 150]),
     ],
 )

@@ -19,6 +19,7 @@ from tests.conftest import Run, Start
 @pytest.fixture(autouse=True)
 def manner(monkeypatch: pytest.MonkeyPatch) -> Iterator[report.Manner]:
     monkeypatch.setattr(report, "manner", report.Manner())
+    monkeypatch.setattr(report, "_console", None)
     yield report.manner
 
 
@@ -135,3 +136,28 @@ def test_the_manual_is_shown_by_man_on_a_terminal(start: Start, tmp_path: Path) 
     status, sent = on_terminal(start, "man", "man", env={"PATH": str(tmp_path / "nowhere")})
     assert status == 0
     assert "rnntool-man – show a manual page of rnntool" in sent
+
+
+def test_training_on_a_terminal_moves_and_ends_with_plain_lines(start: Start, toys: Path, tmp_path: Path) -> None:
+    """The display goes to the standard error; a file gets neither escapes nor carriage returns."""
+    outside, inside = pty.openpty()
+    words = ["train", "-V", toys / "words.tsv", "--valid", toys / "valid.txt", "--arch", "elman:4", "--max-epochs", "1"]
+    running = start(*words, "-o", "run", toys / "train.txt", stderr=inside, env={"TERM": "xterm", "NO_COLOR": "1"})
+    os.close(inside)
+    sent = b""
+    try:
+        while chunk := os.read(outside, 65536):
+            sent += chunk
+    except OSError:
+        pass
+    os.close(outside)
+    done = running.finish()
+    assert (done.status, done.out) == (0, "")
+    assert b"\x1b[" in sent
+    assert b"valid_ppl" in sent
+
+
+def test_a_warning_is_printed_above_a_moving_display(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.console() is report.console()
+    report.warning("a.txt", "[bold]odd[/bold] " + "long " * 40)
+    assert capsys.readouterr().err == "rnntool: a.txt: [bold]odd[/bold] " + "long " * 40 + "\n"

@@ -15,14 +15,19 @@ import termios
 import time
 import tomllib
 from collections.abc import Callable
+from dataclasses import MISSING, fields
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rnntool.config.arch import FORMS
-from tests.conftest import Finished, Run, Running, Start
+from rnntool.cli.train import DEFAULT_ARCH
+from rnntool.config.arch import FORMS, usage
+from rnntool.config.network import NetworkConfig
+from rnntool.config.presets import PRESETS
+from rnntool.config.training import DEFAULT_BETA2, DEFAULT_LR, TrainingConfig
+from tests.conftest import ROOT, Finished, Run, Running, Start
 
 BASE = "-V words.tsv --valid valid.txt --arch lstm:8"
 SMALL = f"{BASE} --max-epochs 2"
@@ -527,3 +532,65 @@ def test_a_terminal_shows_a_display_that_moves(start: Start, here: Path) -> None
     said = [line for line in re.split(r"[\r\n]+", plain) if line.startswith("epoch")]
     assert [line.split()[1] for line in said] == [f"{number}.00" for number in range(1, 31)]
     assert re.search(r"finished: 30 epochs are done; validation perplexity \d+\.\d\d; run/best\.rnn\r\n\Z", plain)
+
+
+# --- its manual pages ------------------------------------------------------------------------------------------------
+
+
+def described(page: str) -> dict[str, str]:
+    """What a page says of each long option, as running text."""
+    source = (ROOT / "man" / page).read_text(encoding="utf-8")
+    parts = re.split(r"^\.It Fl (.*)\n", source.split("\n.Sh ENVIRONMENT")[0], flags=re.M)
+    found = {}
+    for heading, body in zip(parts[1::2], parts[2::2], strict=True):
+        body = re.sub(r"^\.(It )?(Cm|Li|Ar|Fl|Pp|Bl|El)\b ?", "", body.split("\n.Ss ")[0], flags=re.M)
+        for name in re.findall(r"(?<=-)[a-z][a-z0-9-]+", heading):
+            found[name] = " ".join(body.split())
+    return found
+
+
+def test_the_page_states_the_defaults_there_are() -> None:
+    """`The default is X.` where there is one that can be named in a word, and nowhere else."""
+    said = described("man1/rnntool-train.1")
+    for config in (NetworkConfig, TrainingConfig):
+        for field in fields(config):
+            name = field.name.replace("_", "-")
+            value = DEFAULT_ARCH if field.default is MISSING else field.default
+            stated = re.search(r"The default is (\S+?) ?\.(?= |$)", said[name])
+            if isinstance(value, bool) or value is None or name in ("embed-size", "bptt-every") and value == 0:
+                assert stated is None, f"--{name}: the page states {stated}, the default is {value}"
+            elif stated is None:
+                assert value == 0, f"--{name}: the page states no default, it is {value}"
+            else:
+                want = f"{value:g}" if isinstance(value, float) else str(value)
+                assert stated[1] == want, f"--{name}: the page says {stated[1]}, the default is {want}"
+
+
+def test_the_page_states_the_defaults_of_each_optimizer() -> None:
+    said = described("man1/rnntool-train.1")
+    for option, table in (("lr", DEFAULT_LR), ("beta2", DEFAULT_BETA2)):
+        for name, value in table.items():
+            assert f" {name} {value:g}" in said[option], f"--{option} {name}"
+
+
+def test_the_page_spells_out_the_presets() -> None:
+    said = described("man1/rnntool-train.1")["preset"]
+    for name, settings in PRESETS.items():
+        words = [name]
+        for key, value in settings.items():
+            words.append(f"--{key.replace('_', '-')}")
+            if value is not True:
+                words.append(f"{value:g}" if isinstance(value, float) else str(value))
+        assert " ".join(words) in said, f"the page does not say: {' '.join(words)}"
+
+
+def test_the_page_of_networks_has_every_cell() -> None:
+    source = (ROOT / "man/man5/rnntool-arch.5").read_text(encoding="utf-8")
+    for name, form in FORMS.items():
+        part = source.split(f"\n.Ss {name}: ")[1].split("\n.Ss ")[0]
+        assert f"\n.Cm {usage(name)}\n" in part
+        assert re.search(rf"UNITS is {form.hidden_size}\b", part)
+        if form.decay is not None:
+            assert re.search(rf"the decay \S+ {form.decay}\b", part)
+        for word in form.words:
+            assert re.search(rf"^\.Cm {word}\b", part, re.M), f"{name},{word}"

@@ -57,7 +57,10 @@ def test_a_string_names_its_parts(text: str, arch: Arch) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("transformer:12", "unknown network 'transformer'; known are elman, lstm, gru, gru-before, scrn, trace, jordan"),
+        (
+            "transformer:12",
+            "unknown network 'transformer'; known are elman, lstm, gru, gru-before, scrn, trace, jordan",
+        ),
         ("", "unknown network ''; known are elman, lstm, gru, gru-before, scrn, trace, jordan"),
         ("LSTM:3", "unknown network 'LSTM'; known are elman, lstm, gru, gru-before, scrn, trace, jordan"),
         ("lstm:", "'lstm:' is not of the form lstm:[LAYERSx]UNITS[/SIZE]"),

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from rnntool.config.training import DEFAULT_LR, OPTIMIZERS, TrainingConfig
+from rnntool.config.training import DEFAULT_LR, OPTIMIZERS, TrainingConfig, default_dropout
 from rnntool.errors import OptionError
 
 
@@ -75,3 +75,17 @@ def test_what_cannot_be_trained_is_refused(settings: dict[str, object]) -> None:
 def test_overlapping_windows_name_both_lengths() -> None:
     message = refusal(bptt=5, bptt_every=6)
     assert message == "--bptt-every: 6 tokens cannot be learnt from in windows of 5"
+
+
+def test_the_default_dropout_is_near_what_zaremba_found_best() -> None:
+    """Zaremba et al. 2014 took 0.5 and 0.65 for 19.8 and 66 million parameters on 929,589 tokens.
+
+    0.1 log₂(1 + 19.7752 / 0.929589) = 0.1 log₂ 22.27 = 0.448, 0.1 log₂(1 + 66.022 / 0.929589) = 0.1 log₂ 72.02 = 0.617.
+    """
+    assert default_dropout(19_775_200, 929_589) == 0.45
+    assert default_dropout(66_022_000, 929_589) == 0.62
+
+
+def test_the_default_dropout_is_none_for_a_large_text_and_never_most_of_a_network() -> None:
+    assert default_dropout(10**6, 10**10) == 0
+    assert default_dropout(10**9, 100) == 0.7

@@ -97,7 +97,9 @@ def test_what_is_held_out_is_never_learnt_from(shuffle: bool) -> None:
     """Two texts of five lines of two: a fifth of each is lines 4 and 9, tokens 8, 9, 18 and 19."""
     kept, held = hold_out(corpus_of([2] * 5, [2] * 5), 0.2)
     batches = StreamBatches(kept, begin_id=BEGIN, batch_size=2, bptt=3, shuffle=shuffle).batches(Position())
-    targets = [t for batch in batches for t in (batch.targets if batch.mask is None else batch.targets[batch.mask]).flatten().tolist()]
+    targets = [
+        t for batch in batches for t in batch.targets[batch.mask if batch.mask is not None else ...].flatten().tolist()
+    ]
     assert sorted(targets) == [*range(8), *range(10, 18)]
     assert sorted(lines(epoch(held, shuffle=shuffle))) == [4, 9]
     assert epoch(held).tokens(np.arange(4)).tolist() == [8, 9, 18, 19]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -35,7 +36,7 @@ def test_every_token_is_a_target_once_an_epoch(
     assert [batch.ends_epoch for batch in batches] == [False] * (len(batches) - 1) + [True]
     assert batches[-1].then == Position(epoch + 1)
     assert batches[-1].progress == 1
-    assert all(one.progress < other.progress for one, other in zip(batches, batches[1:], strict=False))
+    assert all(one.progress < other.progress for one, other in itertools.pairwise(batches))
     assert all(len(batch.inputs) <= bptt and batch.inputs.shape[1] <= batch_size for batch in batches)
 
 

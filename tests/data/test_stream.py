@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_every_token_is_a_target_once_an_epoch(
     assert [batch.ends_epoch for batch in batches] == [False] * (len(batches) - 1) + [True]
     assert batches[-1].then == Position(epoch + 1)
     assert batches[-1].progress == 1
-    assert all(one.progress < other.progress for one, other in zip(batches, batches[1:], strict=False))
+    assert all(one.progress < other.progress for one, other in itertools.pairwise(batches))
     assert all(batch.inputs.shape[1] == batch_size for batch in batches)
 
 
@@ -115,7 +116,7 @@ def test_overlapping_windows_reach_back_and_learn_from_the_newest_tokens(
     every = data.draw(st.integers(1, bptt))
     corpus = corpus_of(lengths)
     windows = list(streams(corpus, batch_size=batch_size, bptt=bptt, every=every).batches(Position()))
-    plain = list(streams(corpus, batch_size=batch_size, bptt=10_000).batches(Position()))[0]
+    plain = next(iter(streams(corpus, batch_size=batch_size, bptt=10_000).batches(Position())))
     first_input = 0
     for number, window in enumerate(windows):
         first = number * every

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rnntool.config.network import NetworkConfig
+from rnntool.config.presets import PRESETS
 from rnntool.models.network import EMBED_BOUND, Network, build_network
 from rnntool.nn.noise import Noise
 
@@ -37,6 +38,8 @@ def ids(T: int = 5, B: int = 2) -> torch.Tensor:
         (NetworkConfig("lstm:2x4"), 207 + 144),
         # gain and bias for each layer
         (NetworkConfig("lstm:2x4", layer_norm=True), 207 + 144 + 16),
+        # tied to another width: the last layer is as wide as the embedding (Merity et al. 2018): 5, 5 and 3 units
+        (NetworkConfig("lstm:3x5", embed_size=3, tied=True), 21 + 180 + 220 + 108 + 7),
         # projected: 7·2 + 4·4·(2 + 2 + 1) + 2·4 + 7·3
         (NetworkConfig("lstm:4/2"), 14 + 80 + 8 + 21),
         # B 3·7, A 4·7, R 16, P 12, b 4; embedding and softmax of width 7
@@ -54,7 +57,27 @@ def test_parameters_are_as_many_as_the_equations_have(config: NetworkConfig, par
     assert built.num_parameters == parameters
 
 
-@pytest.mark.parametrize("arch", ["elman:4", "lstm:2x4/3", "gru:2x4", "gru-before:4", "scrn:2x4+3", "trace:4", "jordan:4"])
+@pytest.mark.parametrize(
+    ("preset", "own", "parameters"),
+    [
+        # Zaremba et al. 2014, nothing tied: 4.65, 19.8 and 66.0 million; here every gate has one bias: with H units on
+        # V = 10,000, V H + 2 · 4 H (2 H + 1) + V (H + 1)
+        ("small", ("arch",), 4_651_600),
+        ("medium", ("arch",), 19_775_200),
+        ("large", ("arch",), 66_022_000),
+        # Merity et al. 2018: 24 million; V · 400 + 4 · 1150 · 1551 + 4 · 1150 · 2301 + 4 · 400 · 1551 + V
+        ("awd", ("arch", "embed_size", "tied"), 24_210_800),
+    ],
+)
+def test_the_classic_networks_have_their_published_sizes(preset: str, own: tuple[str, ...], parameters: int) -> None:
+    config = NetworkConfig(**{name: PRESETS[preset][name] for name in own})
+    with torch.device("meta"):
+        assert build_network(config, 10_000).num_parameters == parameters
+
+
+@pytest.mark.parametrize(
+    "arch", ["elman:4", "lstm:2x4/3", "gru:2x4", "gru-before:4", "scrn:2x4+3", "trace:4", "jordan:4"]
+)
 @pytest.mark.parametrize("options", [{}, {"tied": True}, {"residual": True, "layer_norm": True}], ids=str)
 def test_a_window_is_its_tokens_one_by_one(arch: str, options: dict[str, bool]) -> None:
     net = network(arch, **options)

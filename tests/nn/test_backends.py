@@ -79,7 +79,9 @@ def both_backends(
     """Values and gradients of all, by vendor and by reference, with noise of the same seed."""
     generator = torch.Generator().manual_seed(4)
     x = torch.randn(T, 2, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-    state = tuple(torch.randn(s.shape, generator=generator, dtype=s.dtype, requires_grad=True) for s in network.state0(2))
+    state = tuple(
+        torch.randn(s.shape, generator=generator, dtype=s.dtype, requires_grad=True) for s in network.state0(2)
+    )
     both = []
     for backend in ("vendor", "reference"):
         network.plan(backend)

@@ -19,7 +19,9 @@ def shortened(gradient: Tensor, limit: float) -> Tensor:
     return gradient * torch.where(norms > limit, limit / norms, torch.ones_like(norms))
 
 
-def chained(cell: Cell, w: dict[str, Tensor], x: Tensor, state: tuple[Tensor, ...], out: Tensor, limit: float) -> list[Tensor]:
+def chained(
+    cell: Cell, w: dict[str, Tensor], x: Tensor, state: tuple[Tensor, ...], out: Tensor, limit: float
+) -> list[Tensor]:
     """Back-propagation through time by hand: dL/ds_t from the outputs and the step after, cut, through one step.
 
     Args:

@@ -129,7 +129,9 @@ def test_logits_of_a_thousand_neither_overflow_nor_underflow(sign: float) -> Non
     loss, nll = softmax.loss(h, targets)
     assert float(loss.detach()) == float(nll) == 1000
     loss.backward()
-    assert all(torch.isfinite(tensor.grad).all() for tensor in (h, softmax.weight, softmax.bias) if tensor.grad is not None)
+    assert all(
+        torch.isfinite(tensor.grad).all() for tensor in (h, softmax.weight, softmax.bias) if tensor.grad is not None
+    )
 
 
 def test_without_gradients_the_loss_is_the_readable_one() -> None:

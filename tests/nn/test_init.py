@@ -24,7 +24,7 @@ def initial(cell: Cell, seed: int = 1) -> dict[str, Tensor]:
 def test_every_weight_is_set_and_lies_within_one_over_the_root_of_the_units(cell: Cell) -> None:
     for name, weight in initial(cell).items():
         if name.startswith("weight"):
-            assert (weight.abs() <= 1 / math.sqrt(max(cell.hidden_size, 1))).all()
+            assert (weight.abs() <= 1 / math.sqrt(cell.hidden_size or cell.output_size)).all()
             assert weight.unique().numel() == weight.numel()
         assert torch.isfinite(weight).all()
 

@@ -61,7 +61,9 @@ def test_the_lectures_gru_is_ours_with_the_rows_of_z_negated(draw: Draw) -> None
     weights["bias_n"] = torch.zeros_like(weights["bias_n"])  # the lecture has no bias inside the reset
     sign = torch.ones(12, 1, dtype=torch.float64)
     sign[4:8] = -1  # rows r z n
-    negated = {name: w if w.shape[0] == 4 else w * (sign if w.dim() == 2 else sign[:, 0]) for name, w in weights.items()}
+    negated = {
+        name: w if w.shape[0] == 4 else w * (sign if w.dim() == 2 else sign[:, 0]) for name, w in weights.items()
+    }
 
     W_r, W_z, W_h = weights["weight_ih"].split(4)
     U_r, U_z, U_h = weights["weight_hh"].split(4)

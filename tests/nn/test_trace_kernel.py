@@ -32,7 +32,9 @@ def test_it_is_the_loop_for_one_alpha_or_one_for_each_unit(T: int, alpha: Tensor
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
     weigh = torch.linspace(-1, 1, ours.numel(), dtype=torch.float64).view_as(ours)
     for one, other in zip(
-        torch.autograd.grad((ours * weigh).sum(), (u, s)), torch.autograd.grad((theirs * weigh).sum(), (u, s)), strict=True
+        torch.autograd.grad((ours * weigh).sum(), (u, s)),
+        torch.autograd.grad((theirs * weigh).sum(), (u, s)),
+        strict=True,
     ):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 

@@ -13,7 +13,16 @@ from rnntool.score.network import NetworkScorer
 from rnntool.text.counting import build, count
 from rnntool.text.vocabulary import Vocabulary
 
-LINES = ["the cat sat on the mat", "", "a dog", "the dog sat", "on a mat the cat", "mat", "", "the the the the the"] * 10
+LINES = [
+    "the cat sat on the mat",
+    "",
+    "a dog",
+    "the dog sat",
+    "on a mat the cat",
+    "mat",
+    "",
+    "the the the the the",
+] * 10
 """Eighty lines of seven lengths, blank ones among them."""
 
 

@@ -48,9 +48,7 @@ def test_a_model_mixed_with_itself_is_itself(context: str) -> None:
 
 def test_probabilities_are_mixed_not_their_logarithms() -> None:
     """¼ · 0.5 + ¾ · 0.1 = 0.2."""
-    mixture = Mixture(
-        [Constant(math.log(0.5), words()), Constant(math.log(0.1), words())], [0.25, 0.75], ["a", "b"]
-    )
+    mixture = Mixture([Constant(math.log(0.5), words()), Constant(math.log(0.1), words())], [0.25, 0.75], ["a", "b"])
     scores, state = mixture.score([[2, 3], []], mixture.state0())
     np.testing.assert_allclose(np.concatenate(scores), math.log(0.2), rtol=1e-12)
     assert [len(score) for score in scores] == [3, 1]

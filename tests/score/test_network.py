@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_carried_lines_are_one_long_stream_however_they_are_grouped(arch: str, m
     state = exact.state0(1)
     expected = []
     with torch.no_grad():
-        for before, after in zip(stream, stream[1:], strict=False):
+        for before, after in itertools.pairwise(stream):
             log_probs, state = exact.step(torch.tensor([before]), state)
             expected.append(float(log_probs[0, after]))
     for window in (512, 5):

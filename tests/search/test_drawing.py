@@ -75,7 +75,9 @@ def test_an_impossible_word_is_never_drawn() -> None:
 
 
 def test_uniform_numbers_are_a_function_of_their_key() -> None:
-    numbers = [uniform(1, prompt, sample, place) for prompt in range(10) for sample in range(10) for place in range(100)]
+    numbers = [
+        uniform(1, prompt, sample, place) for prompt in range(10) for sample in range(10) for place in range(100)
+    ]
     assert numbers[:2] == [uniform(1, 0, 0, 0), uniform(1, 0, 0, 1)]
     assert len(set(numbers)) == 10_000
     assert sum(numbers) / 10_000 == pytest.approx(0.5, abs=0.01)

@@ -128,9 +128,7 @@ def sit(texts: Texts, tmp_path: Path) -> Iterator[Sit]:
         open_runs.append(run)
         if not run.has_run:
             Path(run.config).touch()
-        batches = build_batches(
-            config, network_config.context, getattr(texts, text), texts.vocabulary.eos_id, CPU
-        )
+        batches = build_batches(config, network_config.context, getattr(texts, text), texts.vocabulary.eos_id, CPU)
         stop = StopRequest()
         trainer = Trainer(
             Model(network, network_config, texts.vocabulary, {"data": [text]}),

@@ -61,7 +61,7 @@ def test_a_run_that_stopped_so_goes_on_from_its_last_good_state(sit: Sit) -> Non
     whole.train()
     trainer = sit(name="parts", save_every=0)
     spoilt(trainer, at=4, how="gradient")
-    with pytest.raises(TrainingError, match="state-3.rnn"):
+    with pytest.raises(TrainingError, match=r"state-3\.rnn"):
         trainer.train()
     again = sit(name="parts")
     again.train()
@@ -88,7 +88,6 @@ def test_a_rate_of_a_million_ends_in_one_message_and_without_a_bad_model(arch: s
     assert "lr 1e+06" in what
 
 
-@pytest.mark.xfail(raises=ValueError, reason="a validation of infinite perplexity ends in an error of json")
 def test_divergence_in_the_last_update_before_a_validation_is_noticed_by_it(sit: Sit) -> None:
     """One update an epoch: the loss before it was fine, the weights after it are not."""
     trainer = sit(optimizer="sgd", lr=1e6, clip=0, schedule="constant", bptt=1000)
@@ -100,7 +99,7 @@ def test_running_out_of_memory_says_what_was_needed_and_what_to_try(sit: Sit, mo
     trainer = sit()
 
     def full(*_: Any, **__: Any) -> None:
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp:116] err == 0. DefaultCPUAllocator: can't allocate memory: 9 bytes\nmore")
+        raise RuntimeError("[alloc_cpu.cpp:116] DefaultCPUAllocator: can't allocate memory: 9 bytes\nmore")
 
     monkeypatch.setattr(trainer.network.output, "loss", full)
     with pytest.raises(TrainingError) as stopped:

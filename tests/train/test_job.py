@@ -33,6 +33,7 @@ def job(tmp_path: Path, texts: Texts) -> Job:
         vocabulary=str(tmp_path / "words.tsv"),
         init=None,
         network=NetworkConfig("lstm:4"),
+        fixed=(),
         training=TrainingConfig(),
         settings={"arch": "lstm:4", "lr": 0.003},
     )
@@ -49,9 +50,7 @@ def test_a_run_with_other_settings_is_refused_with_both_values(job: Job) -> None
     other = dataclasses.replace(job, settings={"arch": "gru:4", "lr": 0.003, "tied": True})
     with pytest.raises(TrainingError) as refused:
         open_run(other, force=False)
-    assert refused.value.what == (
-        "holds another run: --arch was lstm:4, is gru:4; --tied was not given, is True"
-    )
+    assert refused.value.what == ("holds another run: --arch was lstm:4, is gru:4; --tied was not given, is True")
     open_run(job, force=False).release()
 
 
@@ -78,15 +77,27 @@ def test_a_run_begins_from_a_model_with_its_network_and_vocabulary(job: Job, sit
         assert begin.config == NetworkConfig("gru:4")
         best = load_model(trained.run.best)
         assert begin.vocabulary == best.vocabulary
-        assert all(torch.equal(p, q) for p, q in zip(begin.network.parameters(), best.network.parameters(), strict=True))
+        assert all(
+            torch.equal(p, q) for p, q in zip(begin.network.parameters(), best.network.parameters(), strict=True)
+        )
 
 
 def test_a_model_of_another_vocabulary_is_refused(job: Job, sit: Sit, tmp_path: Path) -> None:
     trained = sit()
     trained.train()
     (tmp_path / "other.tsv").write_text("<unk>\t0\n</s>\t1\ncow\t1\n")
-    with pytest.raises(ModelError, match="its vocabulary is [0-9a-f]{6}, not that of "):
+    with pytest.raises(ModelError, match=r"its vocabulary is [0-9a-f]{6}, not that of "):
         load_network(dataclasses.replace(job, init=trained.run.best, vocabulary=str(tmp_path / "other.tsv")))
+
+
+def test_what_is_asked_for_by_name_must_be_what_the_model_is(job: Job, sit: Sit) -> None:
+    trained = sit("gru:4")
+    trained.train()
+    begun = dataclasses.replace(job, init=trained.run.best, vocabulary=None)
+    assert load_network(dataclasses.replace(begun, fixed=("context",))).config.arch == "gru:4"
+    with pytest.raises(OptionError) as refused:
+        load_network(dataclasses.replace(begun, fixed=("context", "arch")))
+    assert str(refused.value) == f"--arch: lstm:4 is asked for, {trained.run.best} has gru:4"
 
 
 def test_without_a_vocabulary_nothing_begins(job: Job) -> None:

@@ -26,7 +26,17 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("lstm:4", {"context": "reset", "bptt": 3, "accumulate": 3, "dropout": 0.2}),
     ("lstm:2x4/3", {"residual": True, "layer_norm": True, **NOISE, "locked": True}),
     ("lstm:4", {"tied": True, "clip_step": 0.1, "clip_value": 0.01}),
-    ("elman:4", {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "newbob", "min_improvement": 0.9}),
+    (
+        "elman:4",
+        {
+            "optimizer": "sgd",
+            "lr": 0.5,
+            "momentum": 0.9,
+            "nesterov": True,
+            "schedule": "newbob",
+            "min_improvement": 0.9,
+        },
+    ),
     ("elman:4", {"optimizer": "sgd", "lr": 8.0, "schedule": "newbob", "validations": 2, "min_improvement": 0.5}),
     ("elman:4,relu", {"bptt_random": True, "shuffle": True, "bptt": 10}),
     ("gru:4", {"optimizer": "adagrad", "schedule": "cosine", "warmup": 7, "accumulate": 2}),

@@ -17,7 +17,9 @@ def test_a_run_whose_time_is_up_stops_after_an_update_with_75(sit: Sit) -> None:
     with pytest.raises(Stopped) as stopped:
         trainer.train()
     assert (stopped.value.status, trainer.place.step) == (75, 1)
-    assert str(stopped.value) == f"{trainer.run.path}: stopped after update 1: --max-time 0 s is up; everything is saved"
+    assert (
+        str(stopped.value) == f"{trainer.run.path}: stopped after update 1: --max-time 0 s is up; everything is saved"
+    )
     assert trainer.run.states()[0][0] == 1
 
 

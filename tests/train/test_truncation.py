@@ -89,5 +89,6 @@ def test_a_longer_reach_learns_something_else(sit: Sit) -> None:
     long.train()
     assert short.place.step == long.place.step
     assert not all(
-        torch.allclose(a, b, rtol=1e-6) for a, b in zip(short.network.parameters(), long.network.parameters(), strict=True)
+        torch.allclose(a, b, rtol=1e-6)
+        for a, b in zip(short.network.parameters(), long.network.parameters(), strict=True)
     )

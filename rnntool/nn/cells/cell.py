@@ -75,10 +75,11 @@ class Cell(ABC):
     def init(self, name: str, weight: Tensor, generator: torch.Generator) -> None:
         """Set one weight in place to where training starts.
 
-        Matrices are uniform in ±1/√H (as torch's cells), biases zero.
+        Matrices are uniform in ±1/√H (as torch's cells), with the width of the output where there are no units; biases
+        zero.
         """
         if name.startswith("bias"):
             weight.zero_()
         else:
-            bound = 1 / math.sqrt(max(self.hidden_size, 1))
+            bound = 1 / math.sqrt(self.hidden_size or self.output_size)
             weight.uniform_(-bound, bound, generator=generator)
