@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import json
 import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing import reduction
 from multiprocessing.context import ForkServerContext
@@ -195,6 +199,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def _answer(server: ForkServerContext, connection: socket.socket) -> None:
+    """Run what `stand_in` asks for, with its streams, and send the status."""
+    with connection:
+        _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+        with connection.makefile("rb") as file:
+            words, cwd, env = json.load(file)
+        running = Running(
+            server, words, **dict(zip(("stdin", "stdout", "stderr"), streams, strict=True)), cwd=cwd, env=env
+        )
+        for number in streams:
+            os.close(number)
+        connection.sendall(str(running.finish().status).encode())
+
+
+@pytest.fixture(scope="session")
+def program(server: ForkServerContext) -> Iterator[Path]:
+    """A folder with an `rnntool` for the PATH of a shell."""
+    folder = Path(tempfile.mkdtemp(prefix="rnntool-"))  # short, for the name of a socket is limited
+    script = folder / "rnntool"
+    address = folder / "socket"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -SE {ROOT / "tests" / "stand_in.py"} {address} "$@"\n')
+    script.chmod(0o755)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the listener was closed
+            while True:
+                threading.Thread(target=_answer, args=(server, listener.accept()[0]), daemon=True).start()
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(address))
+        listener.listen()
+        threading.Thread(target=serve, daemon=True).start()
+        yield folder
+        listener.shutdown(socket.SHUT_RDWR)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

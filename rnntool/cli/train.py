@@ -75,7 +75,12 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     required=True,
     help="Run directory, made or taken up again.",
 )
-@options.option("--preset", type=click.Choice(list(PRESETS)), metavar="NAME", help="Begin from a named set of options.")
+@options.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    metavar="NAME",
+    help=f"Begin from a set of options: {', '.join(PRESETS)}.",
+)
 @options.option("--init", type=options.type_of_file, metavar="MODEL", help="Start from a model's weights.")
 @_setting(
     "--arch",
@@ -97,19 +102,27 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     metavar="HOW",
     type=click.Choice(CONTEXTS),
 )
-@_setting("--dropout", help="Rate of dropout on the layers' inputs and the last output.", section=NOISE, metavar="RATE")
+@_setting(
+    "--dropout", help="Rate of dropout; default: by the sizes of network and text.", section=NOISE, metavar="RATE"
+)
 @_setting("--dropout-embed", help="Rate for whole words.", section=NOISE, metavar="RATE")
-@_setting("--dropout-input", help="Rate for the embeddings.", section=NOISE, metavar="RATE", type=click.FloatRange(0))
+@_setting(
+    "--dropout-input",
+    help="Rate for the embeddings; default: --dropout.",
+    section=NOISE,
+    metavar="RATE",
+    type=click.FloatRange(0),
+)
 @_setting(
     "--dropout-layer",
-    help="Rate for what passes between layers.",
+    help="Rate for what passes between layers; default: --dropout.",
     section=NOISE,
     metavar="RATE",
     type=click.FloatRange(0),
 )
 @_setting(
     "--dropout-output",
-    help="Rate for what enters the output layer.",
+    help="Rate for what enters the output layer; default: --dropout.",
     section=NOISE,
     metavar="RATE",
     type=click.FloatRange(0),
@@ -230,7 +243,7 @@ def command(**given: Any) -> None:
 
     Examples:
       rnntool train -V words.tsv --valid valid.txt -o run train.txt
-      rnntool train -V words.tsv --hold-out 0.1 --arch scrn:100+40 -o run news.txt.gz
+      rnntool train -V words.tsv --hold-out 0.1 --arch gru:100 -o run news.gz
     """
     settings, network, training = _resolve(given)
     if not given["valid"] and not training.hold_out:

@@ -3,7 +3,8 @@
 `small`, `medium` and `large` are the sizes of Zaremba et al. 2014 ("Recurrent Neural Network Regularization"), `awd` is
 Merity et al. 2018 ("Regularizing and Optimizing LSTM Language Models") for the Penn Treebank.  The published learning
 rates are for losses summed over a window's tokens; here losses are means, so that the same rate is 20 or 35 times larger
-and the same bound on the gradient's norm as much smaller.
+and the same bound on the gradient's norm as much smaller.  Of the sizes above `small` the sizes and the dropout are theirs; the
+rates of Adam are smaller guesses, not yet results of whole runs.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"arch": "lstm:64", "max_epochs": 4},
     "small": {"arch": "lstm:2x200", "tied": True, "dropout": 0.3},
-    "medium": {"arch": "lstm:2x650", "dropout": 0.5},
-    "large": {"arch": "lstm:2x1500", "dropout": 0.65},
+    "medium": {"arch": "lstm:2x650", "dropout": 0.5, "bptt": 35, "lr": 0.004},
+    "large": {"arch": "lstm:2x1500", "dropout": 0.65, "bptt": 35, "lr": 0.002},
     "awd": {
         "arch": "lstm:3x1150",
         "embed_size": 400,

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,30 +179,14 @@ def examples(source: str) -> list[str]:
     return ["\n".join(lines) for lines in found]
 
 
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory, toys: Path) -> Path:
-    """A home where `rnntool` is this checkout's, beside the toys."""
-    home = tmp_path_factory.mktemp("home")
-    program = home / "bin" / "rnntool"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m rnntool "$@"\n')
-    program.chmod(0o755)
-    return home
-
-
 @pytest.mark.slow
-def test_examples_run(page: Path, folder: Path, toys: Path, tmp_path: Path) -> None:
+def test_examples_run(page: Path, program: Path, toys: Path, tmp_path: Path) -> None:
     commands = examples(page.read_text(encoding="utf-8"))
     if not commands:
         pytest.skip("no examples")
     work = tmp_path / "work"
     shutil.copytree(toys, work)
-    environment = {
-        **os.environ,
-        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "HOME": str(work),
-    }
+    environment = {**os.environ, "PATH": f"{program}:{os.environ['PATH']}", "HOME": str(work)}
     for command in commands:
         done = subprocess.run(
             ["bash", "-c", f"set -o pipefail\n{command}"],

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_the_tour_runs(toys: Path, tmp_path: Path) -> None:
+def test_the_tour_runs(program: Path, toys: Path, tmp_path: Path) -> None:
     """All blocks marked `sh`, in order, on the toys; `head` may end what it reads from."""
-    program = tmp_path / "bin" / "rnntool"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m rnntool "$@"\n')
-    program.chmod(0o755)
     work = tmp_path / "work"
     shutil.copytree(toys, work)
     blocks = re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S)
@@ -30,7 +25,7 @@ def test_the_tour_runs(toys: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", "-e", "-c", "\n".join(blocks)],
         cwd=work,
-        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PATH": f"{program}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

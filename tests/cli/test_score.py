@@ -184,9 +184,7 @@ def test_mixed_scores_lie_between_those_of_the_models(run: Run, toys: Path) -> N
         answers = run("score", "--tokens", "--json", *words, stdin=TEXT).out.splitlines()
         return [json.loads(line)["logprob"] for line in answers]
 
-    for one, other, both in zip(
-        tokens("run"), tokens("other.rnn"), tokens("run", "other.rnn"), strict=True
-    ):
+    for one, other, both in zip(tokens("run"), tokens("other.rnn"), tokens("run", "other.rnn"), strict=True):
         assert min(one, other) - 1e-6 <= both <= max(one, other) + 1e-6
 
 

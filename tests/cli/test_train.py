@@ -119,9 +119,7 @@ def test_it_says_what_it_does_in_plain_lines(train: Train, here: Path) -> None:
     assert "\r" not in err and "\x1b" not in err
     network, data, first, second, end = err.splitlines()
     assert re.fullmatch(r"network lstm:8 parameters \d+ vocabulary \d+ context carry.*", network)
-    assert re.fullmatch(
-        r"training \d+ tokens 400 lines 5 windows an epoch; validation \d+ tokens 40 lines", data
-    )
+    assert re.fullmatch(r"training \d+ tokens 400 lines 5 windows an epoch; validation \d+ tokens 40 lines", data)
     for line, epoch, step in ((first, "1.00", 5), (second, "2.00", 10)):
         assert re.fullmatch(
             rf"epoch {epoch} step {step} train_ppl [\d.]+ valid_ppl [\d.]+ lr \S+ grad_norm \S+ clipped \d+% "
@@ -289,7 +287,8 @@ def test_several_validation_texts_are_one(train: Train, run: Run, here: Path) ->
         (f"{SMALL} --bptt 5 --bptt-every 6", "--bptt-every: 6 tokens cannot be learnt from in windows of 5\n"),
         (f"{SMALL} --nesterov", "--nesterov: needs --optimizer sgd and a --momentum\n"),
         (f"{SMALL} --tied --embed-size 5", "--tied: the embedding has 5 columns and lstm:8 gives 8; tied, they are one\n"),
-        (f"{SMALL} --max-time soon", "--max-time: 'soon' is not a time such as 90s, 40m or 1.5h\ntry: rnntool train --help\n"),
+        (f"{SMALL} --max-time soon", "--max-time: 'soon' is not a time such as 90s, 40m or 1.5h\n"
+         "try: rnntool train --help\n"),
         (f"{SMALL} --preset huge", "--preset: 'huge' is not one of 'tiny', 'small', 'medium', 'large', 'awd'\n"
          "try: rnntool train --help\n"),
         (f"{SMALL} --backend vendor --arch jordan:8", "--backend: Jordan has no map onto torch's networks\n"
@@ -308,12 +307,12 @@ def test_a_wrong_command_line_is_said_before_anything_is_made(
 
 def test_another_configuration_is_refused_with_both_values(train: Train, here: Path, trained: Path) -> None:
     shutil.copytree(trained, here / "run")
-    done = train(f"{SMALL} --lr 0.01 --arch gru:8 --dropout-embed 0.1 -o run train.txt")
+    done = train(f"{SMALL} --lr 0.02 --arch gru:8 --dropout-embed 0.1 -o run train.txt")
     assert done == Finished(
         1,
         "",
         "rnntool train: run: holds another run: --arch was lstm:8, is gru:8; --dropout-embed was 0.0, is 0.1; "
-        "--lr was 0.006, is 0.01\ntry: --force, to begin again in its place\n",
+        "--lr was 0.01, is 0.02\ntry: --force, to begin again in its place\n",
     )
     assert_same(here / "run", trained)
 
@@ -381,9 +380,7 @@ def test_time_that_is_up_is_status_75_and_the_same_command_goes_on(train: Train,
         (signal.SIGUSR2, 75),
     ],
 )
-def test_a_signal_saves_first(
-    start: Start, train: Train, here: Path, number: signal.Signals, status: int
-) -> None:
+def test_a_signal_saves_first(start: Start, train: Train, here: Path, number: signal.Signals, status: int) -> None:
     running = start("train", *LONG.replace("0.2s", "9m").split(), "-o", "run", "train.txt")
     wait_for(lambda: (here / "run/metrics.jsonl").exists() and len(metrics(here / "run")) > 1, "a report")
     running.send(number)
@@ -398,6 +395,27 @@ def test_a_signal_saves_first(
     assert message, done.err
     done = train(f"{LONG} --max-time 0s -o run train.txt")
     assert f"resumed after update {message[1]}\n" in done.err
+
+
+def test_a_signal_before_training_leaves_nothing(start: Start, here: Path) -> None:
+    """While the text is still being read there is nothing to save."""
+    reading, writing = os.pipe()
+    running = start("train", *SMALL.split(), "-o", "run", stdin=reading)
+    os.close(reading)
+    os.write(writing, b"a rose\n")
+    wait_for((here / "run/corpus/train").exists, "a corpus")
+    running.send(signal.SIGTERM)
+    done = running.finish()
+    os.close(writing)
+    assert (done.status, done.out) == (143, "")
+    assert done.err.startswith("rnntool train: run: stopped before training began: signal SIGTERM\n")
+    assert not (here / "run").exists()
+
+
+def test_messages_that_cannot_be_written_do_not_stop_it(train: Train, here: Path, trained: Path) -> None:
+    with open("/dev/full", "w") as full:
+        assert train(f"{SMALL} -o run train.txt", stderr=full.fileno()).status == 0
+    assert_same(here / "run", trained)
 
 
 def test_a_run_that_diverges_keeps_what_was_good(train: Train, run: Run, here: Path) -> None:
@@ -415,8 +433,8 @@ def test_a_run_that_diverges_keeps_what_was_good(train: Train, run: Run, here: P
     step, lr, saved = map(int, message.groups())
     assert (lr, saved) == (5 * step, (step - 1) // 5 * 5)
     assert saved >= 5
-    for model in ("best", "last"):
-        assert json.loads(run("ppl", "--json", "-m", f"run/{model}.rnn", "valid.txt").out)["ppl"] < 100
+    assert json.loads(run("ppl", "--json", "-m", "run", "valid.txt").out)["ppl"] < 100
+    assert run("ppl", "-m", "run/last.rnn", "valid.txt").status == 0
     again = train(words)  # no other end than before
     assert (again.status, message[0] in again.err) == (1, True)
 
@@ -456,9 +474,7 @@ def test_without_a_sound_state_nothing_is_begun_anew(train: Train, here: Path) -
         state.write_bytes(state.read_bytes()[:100])
     done = train(f"{SMALL} -o run train.txt")
     assert done.status == 1
-    assert done.err.endswith(
-        "rnntool train: run: no state is left that can be resumed\ntry: --force, to begin again\n"
-    )
+    assert done.err.endswith("rnntool train: run: no state is left that can be resumed\ntry: --force, to begin again\n")
 
 
 def test_a_text_that_has_changed_is_noticed(train: Train, here: Path) -> None:
@@ -507,7 +523,7 @@ def test_a_terminal_shows_a_display_that_moves(start: Start, here: Path) -> None
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     running = start(
-        "train", *BASE.split(), "--max-epochs", "30", "-o", "run", "train.txt", stderr=theirs,
+        "train", *BASE.split(), "--max-epochs", "30", "-o", "run", "train.txt", stdout=theirs, stderr=theirs,
         env={"TERM": "xterm-256color", "NO_COLOR": "", "FORCE_COLOR": ""},
     )  # fmt: skip
     os.close(theirs)
@@ -557,7 +573,7 @@ def test_the_page_states_the_defaults_there_are() -> None:
             name = field.name.replace("_", "-")
             value = DEFAULT_ARCH if field.default is MISSING else field.default
             stated = re.search(r"The default is (\S+?) ?\.(?= |$)", said[name])
-            if isinstance(value, bool) or value is None or name in ("embed-size", "bptt-every") and value == 0:
+            if isinstance(value, bool) or value is None or (name in ("embed-size", "bptt-every") and value == 0):
                 assert stated is None, f"--{name}: the page states {stated}, the default is {value}"
             elif stated is None:
                 assert value == 0, f"--{name}: the page states no default, it is {value}"
