@@ -1,10 +1,9 @@
 """Presets: plain named sets of options, each of which the command line can say and override.
 
 `small`, `medium` and `large` are the sizes of Zaremba et al. 2014 ("Recurrent Neural Network Regularization"), `awd` is
-Merity et al. 2018 ("Regularizing and Optimizing LSTM Language Models") for the Penn Treebank.  The published learning
-rates are for losses summed over a window's tokens; here losses are means, so that the same rate is 20 or 35 times larger
-and the same bound on the gradient's norm as much smaller.  Of the sizes above `small` the sizes and the dropout are theirs; the
-rates of Adam are smaller guesses, not yet results of whole runs.
+Merity et al. 2018 ("Regularizing and Optimizing LSTM Language Models") for the Penn Treebank.  Above `small` the sizes
+and the dropout are Zaremba's, but trained by Adam, at rates that are not yet the result of whole runs.  Published rates
+for losses that are summed over a window's tokens are as many times larger here, where losses are means.
 """
 
 from __future__ import annotations
