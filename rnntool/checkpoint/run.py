@@ -106,12 +106,16 @@ class RunDirectory:
         except OSError as error:
             raise OutputError(self.path, error.strerror or str(error)) from None
 
-    def clear(self) -> None:
+    def clear(self, *, keep_corpus: bool = False) -> None:
         """Remove the run that is here; the lock stays.
 
         The configuration goes last: what is left when this is interrupted is still known for the run that it was.
+
+        Args:
+            keep_corpus: whether the ids stay, too: they are those of the run to come.
         """
-        names = [name for name in os.listdir(self.path) if self._is_ours(name) and name != "lock"]
+        kept = ("lock", "corpus") if keep_corpus else ("lock",)
+        names = [name for name in os.listdir(self.path) if self._is_ours(name) and name not in kept]
         for name in sorted(names, key=lambda name: name == "config.toml"):
             if name == "corpus":
                 self.drop_corpus()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LARGEST_SEED = 2**63 - 1
 """What every generator of random numbers takes."""
 
-type_of_file = click.Path(allow_dash=True)
+type_of_file = click.Path(allow_dash=True, readable=False)
 """A file or directory that need not exist yet; `-` is a standard stream; completed as a file name."""
 
 Decorated = Callable[..., Any]
@@ -199,7 +199,9 @@ def shares(models: Sequence[Model]) -> tuple[float, ...]:
     """
     given = [model.weight for model in models if model.weight is not None]
     if len(given) == len(models):
-        return tuple(weight / sum(given) for weight in given)
+        largest = max(given)  # their sum may be past all floats
+        total = sum(weight / largest for weight in given)
+        return tuple(weight / largest / total for weight in given)
     rest = (1 - sum(given)) / (len(models) - len(given))
     if rest <= 0:
         lacking = next(model.path for model in models if model.weight is None)
@@ -282,7 +284,7 @@ device = option(
 threads = option(
     "-j",
     "--threads",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1024),
     metavar="N",
     envvar="RNNTOOL_THREADS",
     help="Threads on the processor; default: all that this job may use.",

@@ -250,6 +250,8 @@ def command(**given: Any) -> None:
         raise OptionError("--valid", "a validation text is needed", "--hold-out 0.05, to take it from the end of TEXT")
     if given["valid"] and training.hold_out:
         raise OptionError("--hold-out", f"{given['valid'][0]} is the validation text already; leave out one of them")
+    if [*given["text"], *given["valid"], given["vocab"]].count("-") > 1:
+        raise OptionError("", "the standard input can be read only once, as TEXT, --valid or --vocab")
     if given["vocab"] is None and given["init"] is None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
     with stopping(given["out"]) as stop:
@@ -312,6 +314,6 @@ def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, Trai
         for field in fields(NetworkConfig):
             if given[field.name] is None:
                 del values[field.name]
-    others = {name: given[name] for name in given if name not in _DEFAULTS and name not in _INERT}
+    others = {name: given[name] for name in sorted(given) if name not in _DEFAULTS and name not in _INERT}
     keys = {**others, **values, "lr": training.rate}
     return {name.replace("_", "-"): value for name, value in keys.items() if value is not None}, network, training

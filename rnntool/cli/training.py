@@ -46,13 +46,13 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
     """Train, or go on training, or say that it is done."""
     directory = jobs.open_run(job, force=manner.force)
     try:
-        if directory.finished:
+        if directory.finished and not manner.force:
             directory.drop_corpus()  # a kill may have come in between
             report.say(f"already finished: {directory.finished}; {directory.best}")
             return
         model = jobs.load_network(job)
         train, valid = jobs.open_texts(job, model.vocabulary, directory)
-        jobs.begin(job, directory)
+        jobs.begin(job, directory, force=manner.force)
         job = jobs.settled(job, model.network, train)
         model = replace(model, provenance=_provenance(job, train, valid))
         model.network.to(manner.device)

@@ -59,7 +59,7 @@ def open_run(job: Job, *, force: bool) -> RunDirectory:
 
     Args:
         job: the run.
-        force: whether a run with other settings is removed.
+        force: whether any run may be there; `begin` will remove it.
 
     Raises:
         TrainingError: another run is there, or another process at work.
@@ -68,14 +68,12 @@ def open_run(job: Job, *, force: bool) -> RunDirectory:
     run = RunDirectory(job.directory)
     run.create()
     try:
-        if run.has_run:
+        if run.has_run and not force:
             different = differences(read_settings(run.config), job.settings)
-            if different and not force:
+            if different:
                 raise TrainingError(
                     run.path, f"holds another run: {'; '.join(different)}", "--force, to begin again in its place"
                 )
-            if different or force:
-                run.clear()
     except BaseException:
         run.release()
         raise
@@ -131,8 +129,16 @@ def open_texts(job: Job, vocabulary: Vocabulary, run: RunDirectory) -> tuple[Cor
     return train, _corpus(job.valid, vocabulary, os.path.join(run.corpus, "valid"))
 
 
-def begin(job: Job, run: RunDirectory) -> None:
-    """Write the settings: from here on there is a run."""
+def begin(job: Job, run: RunDirectory, *, force: bool = False) -> None:
+    """Write the settings: from here on there is a run.
+
+    Args:
+        job: the run, whose texts have been read.
+        run: its directory.
+        force: whether a run that is there is removed; not before now, so that a mistyped name costs nobody a run.
+    """
+    if force:
+        run.clear(keep_corpus=True)
     if not run.has_run:
         write_settings(run.config, job.settings, "rnntool train --config FILE repeats this run")
 

@@ -28,7 +28,7 @@ from rnntool.nn.noise import Noise
 from rnntool.nn.precision import fast_products, product_dtype
 from rnntool.score.network import NetworkScorer
 from rnntool.score.perplexity import Tally, score_ids
-from rnntool.text.corpus import Corpus
+from rnntool.text.corpus import Corpus, CorpusSource
 from rnntool.train.average import Average
 from rnntool.train.optimizer import build_optimizer, clip_gradients
 from rnntool.train.progress import Observer, StopRequest
@@ -265,26 +265,26 @@ class Trainer:
         if verdict.stop:
             self.place.finished = verdict.stop
         elif self.place.position.epoch >= self.config.max_epochs:
-            self.place.finished = f"{self.config.max_epochs} epochs are done"
+            self.place.finished = (
+                f"{self.config.max_epochs} epoch{'s are' if self.config.max_epochs > 1 else ' is'} done"
+            )
         self._save()
         self._elapse()
 
     def _tally(self) -> Tally:
         """The validation text under the network, exactly as `rnntool ppl` scores it."""
         scorer = NetworkScorer(self.network, self.model.vocabulary, self.model.config.context)
-        return score_ids(scorer, self._told(self.valid))
+        return sum((score_ids(scorer, self._told(source)) for source in self.valid.sources), Tally())
 
-    def _told(self, corpus: Corpus) -> Iterator[list[int]]:
-        """The lines of a corpus, without `</s>`; the observer hears how far they are."""
-        number = 0
-        for source in corpus.sources:
-            first = source.first_token
-            for end in corpus.ends_of(source):
-                yield corpus.ids[first : int(end) - 1].tolist()
-                first = int(end)
-                number += 1
-                if number % 256 == 0:
-                    self.observer.validating(number / corpus.num_lines)
+    def _told(self, source: CorpusSource) -> Iterator[list[int]]:
+        """The lines of one validation text, without `</s>`; the observer hears how far they are."""
+        before = sum(each.num_lines for each in self.valid.sources[: self.valid.sources.index(source)])
+        first = source.first_token
+        for number, end in enumerate(self.valid.ends_of(source), before + 1):
+            yield self.valid.ids[first : int(end) - 1].tolist()
+            first = int(end)
+            if number % 256 == 0:
+                self.observer.validating(number / self.valid.num_lines)
 
     def _remember_best(self, is_best: bool, roll_back: bool) -> None:
         """Keep the best weights where the schedule may return to them, and return to them if it does."""

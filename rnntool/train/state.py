@@ -79,7 +79,7 @@ def save_state(trainer: Trainer, metrics_length: int) -> str:
         "schedule": trainer.schedule.memory,
         "average": trainer.average.memory,
         "metrics_length": metrics_length,
-        "data": trainer.model.provenance.get("data", []),
+        **_identity(trainer),
     }
     tensors: dict[str, Tensor] = {f"weights.{name}": p for name, p in trainer.parameters.items()}
     tensors |= {f"average.{name}": weight for name, weight in trainer.average.weights.items()}
@@ -101,8 +101,12 @@ def load_state(trainer: Trainer) -> bool:
         trainer.run.cut_metrics(0)
         return False
     facts, tensors = found
-    if facts["data"] != trainer.model.provenance.get("data", []):
-        raise ModelError(trainer.run.path, "the text has changed since this run began", "--force, to begin again")
+    for name, now in _identity(trainer).items():
+        if facts.get(name) != now:
+            what = {"data": "text"}.get(name, name)
+            raise ModelError(
+                trainer.run.path, f"the {what} has changed since this run began", "--force, to begin again"
+            )
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
@@ -122,6 +126,13 @@ def load_state(trainer: Trainer) -> bool:
     trainer.carried = tuple(carried[str(index)].to(device) for index in range(len(carried)))
     trainer.run.cut_metrics(facts["metrics_length"])
     return True
+
+
+def _identity(trainer: Trainer) -> Facts:
+    """What all states of a run have in common; one in which it differs is of another run."""
+    model = trainer.model
+    data = model.provenance.get("data", [])
+    return {"data": data, "network": asdict(model.config), "vocabulary": model.vocabulary.digest}
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

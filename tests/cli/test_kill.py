@@ -24,13 +24,13 @@ from tests.conftest import Running
 KILLS = 7
 """Of each run; there are three."""
 
-COMMON = "train -V words.tsv --valid valid.txt --threads 1 --save-every 0.03s --max-epochs 2 --validations 3"
+COMMON = "train -V words.tsv --valid valid.txt --threads 1 --save-every 0.1s --max-epochs 3 --validations 3"
 
 RUNS = {
     "lstm carried adam": "--arch lstm:8 --batch-size 4 --bptt 8 --dropout 0.2 --bptt-random train.txt",
     "scrn reset newbob": "--arch scrn:8+4,learn --context reset --batch-size 8 --bptt 6 --optimizer sgd --lr 0.5 "
     "--momentum 0.5 --schedule newbob --average ema --dropout-weight 0.2 train.txt@2:0.7",
-    "gru accumulated asgd": "--arch gru:2x8 --residual --batch-size 16 --bptt 8 --bptt-every 5 --accumulate 3 "
+    "gru accumulated asgd": "--arch gru:2x8 --residual --batch-size 8 --bptt 8 --bptt-every 5 --accumulate 3 "
     "--optimizer adagrad --average asgd --average-patience 0 --shuffle --patience 9 train.txt",
 }
 """Settings that between them exercise everything a state holds."""

@@ -239,7 +239,7 @@ def test_the_order_of_lines_matters_only_where_context_is_carried(
 
 def test_a_model_mixed_with_itself_is_itself(measure: Measure, toys: Path) -> None:
     one = measure("-m", toys / "run", toys / "text.txt")
-    for weights in (("", ""), (":0.5", ":0.5"), (":1", ":3"), (":0.2", "")):
+    for weights in (("", ""), (":0.5", ":0.5"), (":1", ":3"), (":0.2", ""), (":1e308", ":1e308")):
         words = [word for weight in weights for word in ("-m", f"{toys / 'run'}{weight}")]
         assert measure(*words, toys / "text.txt")["nll"] == pytest.approx(one["nll"], rel=1e-6)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from rnntool.checkpoint.model import load_model
+from rnntool.checkpoint.settings import read_settings
 from rnntool.config.network import NetworkConfig
 from rnntool.config.training import TrainingConfig
 from rnntool.data.lines import LineBatches
@@ -17,7 +18,7 @@ from rnntool.data.stream import StreamBatches
 from rnntool.errors import InputError, ModelError, OptionError, TrainingError
 from rnntool.score.network import NetworkScorer
 from rnntool.score.perplexity import score_lines
-from rnntool.train.job import Job, build_batches, load_network, open_run, open_texts
+from rnntool.train.job import Job, begin, build_batches, load_network, open_run, open_texts
 from tests.train.conftest import CPU, TRAIN, VALID, Sit, Texts
 
 
@@ -56,9 +57,13 @@ def test_a_run_with_other_settings_is_refused_with_both_values(job: Job) -> None
 
 def test_force_begins_again_in_its_place(job: Job) -> None:
     begun(job)
-    run = open_run(dataclasses.replace(job, settings={"arch": "gru:4"}), force=True)
-    assert not run.has_run
-    assert os.listdir(job.directory) == ["lock"]
+    other = dataclasses.replace(job, settings={"arch": "gru:4"})
+    run = open_run(other, force=True)
+    assert run.has_run  # until the texts of the next have been read
+    Path(run.best).touch()
+    begin(other, run, force=True)
+    assert sorted(os.listdir(job.directory)) == ["config.toml", "lock"]
+    assert read_settings(run.config) == {"arch": "gru:4"}
     run.release()
 
 
