@@ -54,12 +54,13 @@ class NetworkScorer:
         for line, end in zip(lines, ends, strict=True):
             stream[end - len(line) : end] = line
         ids = torch.from_numpy(stream).to(self._device)[:, None]  # (N + 1, 1): a `</s>`, then the lines
-        scores = []
-        for inputs, targets in zip(torch.split(ids[:-1], WINDOW), torch.split(ids[1:], WINDOW), strict=True):
-            nll, state = self.network.nll(inputs, targets, state)
-            scores.append(nll[:, 0])
-        log_probs = -torch.cat(scores).double().cpu().numpy()
-        return np.split(log_probs, ends[:-1]), state
+        # One place for all scores: small tensors that are kept between large ones would keep their memory, too.
+        log_probs = torch.empty(len(ids) - 1, dtype=torch.float64)
+        for first in range(0, len(log_probs), WINDOW):
+            window = slice(first, first + WINDOW)
+            nll, state = self.network.nll(ids[:-1][window], ids[1:][window], state)
+            log_probs[window] = -nll[:, 0]
+        return np.split(log_probs.numpy(), ends[:-1]), state
 
     def _reset(self, lines: Sequence[Sequence[int]]) -> list[LogProbs]:
         """Every line on its own, lines of like length side by side."""
