@@ -259,9 +259,12 @@ def find_model(path: str) -> str:
 
     Raises:
         ModelError: a directory holds neither.
+        InputError: it may not be entered.
     """
     if not os.path.isdir(path):
         return path
+    if not os.access(path, os.X_OK):
+        raise InputError(path, os.strerror(errno.EACCES))
     run = RunDirectory(path)
     for model in (run.best, run.last):
         if os.path.exists(model):
