@@ -24,12 +24,6 @@ PROMPTS_TOGETHER = 1024
 DRAWN, FOUND = "Drawing", "Searching"
 
 
-def _one_dash(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    if value.count("-") > 1:
-        raise click.BadParameter("the standard input can be read only once", ctx, param)
-    return value
-
-
 @options.command("generate")
 @options.model()
 @options.option("-n", "--samples", type=click.IntRange(1), metavar="N", default=1, help="Lines for each prompt.")
@@ -75,7 +69,7 @@ def _one_dash(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 @options.quiet
 @options.verbose
 @options.color
-@click.argument("text", nargs=-1, type=options.type_of_file, metavar="[TEXT]...", callback=_one_dash)
+@options.optional_text
 def command(
     model: tuple[options.Model, ...],
     samples: int,

@@ -324,11 +324,18 @@ color = option(
 def _one_dash(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     if value.count("-") > 1:
         raise click.BadParameter("the standard input can be read only once", ctx, param)
-    return value or ("-",)
+    return value
 
 
-text = click.argument("text", nargs=-1, type=type_of_file, metavar="[TEXT]...", callback=_one_dash)
+def _one_dash_or_none(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    return _one_dash(ctx, param, value) or ("-",)
+
+
+text = click.argument("text", nargs=-1, type=type_of_file, metavar="[TEXT]...", callback=_one_dash_or_none)
 """TEXT operands: a tuple of paths, `("-",)` if none is given; at most one is `-`."""
+
+optional_text = click.argument("text", nargs=-1, type=type_of_file, metavar="[TEXT]...", callback=_one_dash)
+"""TEXT operands of a command that can do without: an empty tuple if none is given; at most one is `-`."""
 
 
 # --- configuration files ---------------------------------------------------------------------------------------------

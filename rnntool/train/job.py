@@ -106,14 +106,14 @@ def load_network(job: Job) -> Model:
                 raise OptionError(f"--{name.replace('_', '-')}", f"{want} is asked for, {job.init} has {have}")
         if job.vocabulary is not None and read_vocabulary(job.vocabulary) != model.vocabulary:
             raise ModelError(job.init, f"its vocabulary is {model.vocabulary.digest}, not that of {job.vocabulary}")
-        _plan(model.network, job.backend)
+        model.network.decoder.plan(job.backend)
         return model
     if job.vocabulary is None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
     vocabulary = read_vocabulary(job.vocabulary)
     network = build_network(job.network, len(vocabulary))
     network.init(torch.Generator().manual_seed(job.training.seed))
-    _plan(network, job.backend)
+    network.decoder.plan(job.backend)
     return Model(network, job.network, vocabulary)
 
 
@@ -198,10 +198,6 @@ def _corpus(texts: tuple[str, ...], vocabulary: Vocabulary, directory: str) -> C
     if same and corpus.vocabulary_digest == vocabulary.digest and corpus.unchanged():
         return corpus
     return write_corpus(sources, vocabulary, directory)
-
-
-def _plan(network: Network, backend: str) -> None:
-    network.decoder.plan(backend)
 
 
 def _shown(value: Any) -> str:
