@@ -214,7 +214,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     type=click.Choice(["auto", "fp32", "bf16"]),
     metavar="NAME",
     default="auto",
-    help="Of the output layer's products: auto, fp32 or bf16.",
+    help="Of products in training: auto, fp32 or bf16.",
 )
 @options.option(
     "--max-time", section=RUN, type=_Duration(), metavar="TIME", help="Stop with status 75 after TIME (90s, 40m, 2h)."

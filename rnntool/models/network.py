@@ -69,6 +69,7 @@ class Network(nn.Module):
         noise: Noise | None = None,
         keep: int | None = None,
         clip_step: float = 0.0,
+        dtype: torch.dtype = torch.float32,
     ) -> tuple[Tensor, State]:
         """Hidden states over a window.
 
@@ -78,12 +79,14 @@ class Network(nn.Module):
             noise: dropout, or None for none.
             keep: after how many tokens the returned state is taken; None: after the last.
             clip_step: see `Recurrent.run`.
+            dtype: see `Recurrent.run`.
 
         Returns:
             What enters the output layer, (T, B, O), before its dropout; and the state.
         """
         table = self.embedding if noise is None else noise.drop_words(self.embedding)
-        return self.decoder.run(F.embedding(inputs, table), state, noise=noise, keep=keep, clip_step=clip_step)
+        x = F.embedding(inputs, table)
+        return self.decoder.run(x, state, noise=noise, keep=keep, clip_step=clip_step, dtype=dtype)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probabilities (B, V) of the words after `tokens` (B,), and the new state."""

@@ -6,23 +6,29 @@ statistics in float32.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
+
+from rnntool.errors import OptionError
 
 PRECISIONS = ("auto", "fp32", "bf16")
 """What `--precision` takes."""
 
 
 def product_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The dtype of an output layer's products in training: bfloat16 where the device computes it natively."""
-    if precision == "fp32":
-        return torch.float32
-    if precision == "bf16" or _has_bf16(device):
-        return torch.bfloat16
-    return torch.float32
+    """The dtype of products in training: bfloat16 where the device computes it natively.
+
+    Raises:
+        OptionError: bfloat16 is asked for and the device does not compute it natively.
+    """
+    if precision == "bf16" and not has_bf16(device):
+        raise OptionError("--precision", f"{device} does not compute in bfloat16 by itself", "--precision fp32")
+    return torch.float32 if precision == "fp32" or not has_bf16(device) else torch.bfloat16
 
 
 @contextmanager
@@ -61,7 +67,26 @@ def _precision(name: str, switches: list[Any]) -> Iterator[None]:
             switch.fp32_precision = value
 
 
-def _has_bf16(device: torch.device) -> bool:
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes products of bfloat16 in hardware."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cpu" and _processor_has_bf16()
+
+
+@cache
+def _processor_has_bf16() -> bool:
+    """oneDNN says yes on every x86 with AVX-512, where it may only emulate it, and still has no LSTM on some."""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    if platform.machine() in ("x86_64", "AMD64") and not (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    ):
+        return False
+    one = torch.ones(1, 1, 1, dtype=torch.bfloat16)
+    weights = [torch.ones(4, 1, dtype=torch.bfloat16)] * 2
+    try:
+        torch.lstm(one, (one, one), weights, False, 1, 0.0, False, False, False)
+    except RuntimeError:
+        return False
+    return True

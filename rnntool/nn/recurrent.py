@@ -91,6 +91,7 @@ class Recurrent(nn.Module):
         noise: Noise | None = None,
         keep: int | None = None,
         clip_step: float = 0.0,
+        dtype: torch.dtype = torch.float32,
     ) -> tuple[Tensor, State]:
         """All layers over a window.
 
@@ -101,6 +102,7 @@ class Recurrent(nn.Module):
             keep: after how many steps the state that is returned is taken; None: after the last.
             clip_step: largest norm of the gradient with respect to each step's state; 0 for no limit.  Such a limit
                 takes the reference backend.
+            dtype: lowest that products may have, where that is faster.
 
         Returns:
             The last layer's outputs (T, B, `output_size`) and the state after `keep` steps.
@@ -112,7 +114,8 @@ class Recurrent(nn.Module):
             if noise is not None:
                 x = noise.drop(x, noise.layer if index else noise.input)
             weights = layer.weights(noise)
-            drive = partial(reference.run, clip_step=clip_step) if clip_step else BACKENDS[layer.plan.backend]
+            run = partial(reference.run, clip_step=clip_step) if clip_step else BACKENDS[layer.plan.backend]
+            drive = partial(run, dtype=dtype)
             before = state[first : first + size]
             if keep == 0:
                 kept += before

@@ -38,7 +38,7 @@ class Job:
         training: how.
         settings: everything above as config.toml spells it.
         backend: how cells are driven.
-        precision: of the output layer's products in training.
+        precision: of products in training, one of `rnntool.nn.precision.PRECISIONS`.
     """
 
     directory: str

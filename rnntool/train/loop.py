@@ -55,7 +55,7 @@ class Trainer:
         valid: the validation text as ids.
         run: where everything goes; created and locked.
         device: where the network is.
-        precision: of the output layer's products, one of `rnntool.nn.precision.PRECISIONS`.
+        precision: of products, one of `rnntool.nn.precision.PRECISIONS`.
         save_every: seconds between states outside validations.
         max_time: seconds after which this sitting ends with status 75; None for no limit.
         watch: whether every validation measures the gradient by lag.
@@ -199,7 +199,7 @@ class Trainer:
             self.carried = self.network.state0(batch.inputs.shape[1])
         noise = self._noise(window)
         h, carried = self.network.run(
-            batch.inputs, self.carried, noise=noise, keep=batch.keep, clip_step=config.clip_step
+            batch.inputs, self.carried, noise=noise, keep=batch.keep, clip_step=config.clip_step, dtype=self._dtype
         )
         self.carried = tuple(s.detach() for s in carried)
         h = h[len(h) - len(batch.targets) :]  # (S, B, O)

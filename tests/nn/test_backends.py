@@ -14,6 +14,7 @@ from rnntool.nn.cells.cell import Cell
 from rnntool.nn.kernels import reference, trace, vendor
 from rnntool.nn.noise import Noise
 from rnntool.nn.plan import choose_plan
+from rnntool.nn.precision import has_bf16
 from rnntool.nn.recurrent import Recurrent
 from tests.nn.conftest import ARCHS, Draw
 
@@ -59,6 +60,22 @@ def test_vendor_is_its_reference_in_values_and_gradients(
         h, after = drive(cell, weights, x, state)
         both.append(values_and_gradients((h, *after), [x, *weights.values(), *state]))
     assert_twins(*both, dtype)
+
+
+@pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="the processor has no bfloat16 of its own")
+def test_an_lstm_in_bfloat16_is_its_reference_within_that_precision(draw: Draw) -> None:
+    """bfloat16 has 8 bits: a rounding is 2⁻⁹ of a value, and 20 steps gather some of them."""
+    cell = build_cell(parse_arch("lstm:16"), 8)
+    weights, x, state = draw(cell, T=20, B=4, dtype=torch.float32)
+    both = []
+    for drive in (vendor.run, reference.run):
+        h, after = drive(cell, weights, x, state, dtype=torch.bfloat16)
+        both.append(values_and_gradients((h, *after), [x, *weights.values(), *state]))
+    for ours, theirs in zip(*both, strict=True):
+        assert ours is not None and theirs is not None
+        assert ours.dtype == torch.float32
+        assert not torch.equal(ours, theirs)
+        assert float((ours - theirs).detach().norm() / theirs.detach().norm()) < 0.05
 
 
 def stack(arch: str, **options: bool) -> Recurrent:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rnntool.nn.precision import fast_products, product_dtype
+from rnntool.errors import OptionError
+from rnntool.nn import precision
+from rnntool.nn.precision import fast_products, has_bf16, product_dtype
 
 CPU = torch.device("cpu")
 
 
-def test_a_precision_that_is_asked_for_is_taken() -> None:
+def test_auto_takes_bfloat16_where_it_is_native() -> None:
     assert product_dtype("fp32", CPU) == torch.float32
-    assert product_dtype("bf16", CPU) == torch.bfloat16
-    assert product_dtype("auto", CPU) in (torch.float32, torch.bfloat16)
+    assert product_dtype("auto", CPU) == (torch.bfloat16 if has_bf16(CPU) else torch.float32)
+
+
+def test_bfloat16_is_refused_where_it_is_not_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bf16", lambda device: False)
+    assert product_dtype("auto", CPU) == torch.float32
+    with pytest.raises(OptionError) as caught:
+        product_dtype("bf16", CPU)
+    assert str(caught.value) == "--precision: cpu does not compute in bfloat16 by itself"
 
 
 def test_fast_products_end_with_their_block_even_after_an_error() -> None:

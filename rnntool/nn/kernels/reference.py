@@ -10,12 +10,21 @@ from torch import Tensor
 from rnntool.nn.cells.cell import Cell, State, Weights
 
 
-def run(cell: Cell, w: Weights, x: Tensor, state: State, *, clip_step: float = 0.0) -> tuple[Tensor, State]:
+def run(
+    cell: Cell,
+    w: Weights,
+    x: Tensor,
+    state: State,
+    *,
+    dtype: torch.dtype = torch.float32,
+    clip_step: float = 0.0,
+) -> tuple[Tensor, State]:
     """The outputs h (T, B, `cell.output_size`) for inputs x (T, B, E) from `state`, and the state after the last.
 
     With `clip_step`, the gradient with respect to every tensor of the state is shortened to that norm at every step and
-    in every stream; this is the only path that can.
+    in every stream; this is the only path that can.  `dtype` is the lowest that products may have; here they have x's.
     """
+    del dtype
     outputs = []
     for x_t in x:
         h, state = cell.step(w, x_t, state)
