@@ -203,10 +203,10 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @options.option(
     "--backend",
     section=RUN,
-    type=click.Choice(["auto", "reference", "vendor"]),
+    type=click.Choice(["auto", "reference", "vendor", "bptt"]),
     metavar="NAME",
     default="auto",
-    help="How cells are driven: auto, reference or vendor.",
+    help="How cells are driven: auto, reference, vendor or bptt.",
 )
 @options.option(
     "--precision",

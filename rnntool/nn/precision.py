@@ -34,37 +34,21 @@ def product_dtype(precision: str, device: torch.device) -> torch.dtype:
 @contextmanager
 def exact_products() -> Iterator[None]:
     """Compute float32 products inside in float32 throughout, whatever was chosen outside."""
-    with _precision("ieee", _switches(cuda=True)):
-        yield
-
-
-@contextmanager
-def fast_products() -> Iterator[None]:
-    """Let float32 products inside take oneDNN, which may round their factors to bfloat16 where that is in hardware.
-
-    On processors without such units nothing is rounded; oneDNN is then merely twice as fast as the other library.
-    """
-    with _precision("bf16", _switches(cuda=False)):
-        yield
-
-
-def _switches(*, cuda: bool) -> list[Any]:
-    """torch's settings of how float32 products are computed."""
-    backends: Any = torch.backends  # its members are made at run time
-    switches = [backends.mkldnn.matmul, backends.mkldnn.rnn]
-    return [*switches, backends.cuda.matmul, backends.cudnn.rnn] if cuda else switches[:1]
-
-
-@contextmanager
-def _precision(name: str, switches: list[Any]) -> Iterator[None]:
+    switches = _switches()
     before = [switch.fp32_precision for switch in switches]
     try:
         for switch in switches:
-            switch.fp32_precision = name
+            switch.fp32_precision = "ieee"
         yield
     finally:
         for switch, value in zip(switches, before, strict=True):
             switch.fp32_precision = value
+
+
+def _switches() -> list[Any]:
+    """torch's settings of how float32 products are computed."""
+    backends: Any = torch.backends  # its members are made at run time
+    return [backends.mkldnn.matmul, backends.mkldnn.rnn, backends.cuda.matmul, backends.cudnn.rnn]
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -28,10 +28,15 @@ class Layer(nn.Module):
     def __init__(self, cell: Cell, *, layer_norm: bool = False) -> None:
         super().__init__()
         self.cell = cell
-        self.plan: Plan = choose_plan(cell)
+        self.backend = "auto"
         for name, shape in cell.shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
         self.norm = nn.LayerNorm(cell.output_size) if layer_norm else None
+
+    @property
+    def plan(self) -> Plan:
+        """How the cell is driven, where its weights are now."""
+        return choose_plan(self.cell, backend=self.backend, device=next(self.parameters()).device)
 
     def weights(self, noise: Noise | None = None) -> dict[str, Tensor]:
         """The cell's weights by name, the recurrent ones dropped as `noise` says."""
@@ -74,9 +79,14 @@ class Recurrent(nn.Module):
         return self.stack[-1].cell.output_size
 
     def plan(self, backend: str) -> None:
-        """Drive every layer by `backend`, or by the fastest that can for `auto`."""
+        """Drive every layer by `backend`, or by the fastest that can for `auto`.
+
+        Raises:
+            OptionError: the backend is unknown or cannot drive a layer.
+        """
         for layer in self.stack:
-            layer.plan = choose_plan(layer.cell, backend=backend)
+            choose_plan(layer.cell, backend=backend)
+            layer.backend = backend
 
     def state0(self, batch_size: int) -> State:
         """The state before the first token: one flat tuple, the first layer's tensors first."""

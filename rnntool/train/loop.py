@@ -25,7 +25,7 @@ from rnntool.data.order import mix
 from rnntool.errors import OutputError, RnntoolWarning, Stopped, TrainingError
 from rnntool.nn.cells.cell import State
 from rnntool.nn.noise import Noise
-from rnntool.nn.precision import fast_products, product_dtype
+from rnntool.nn.precision import product_dtype
 from rnntool.score.network import NetworkScorer
 from rnntool.score.perplexity import Tally, score_ids
 from rnntool.text.corpus import Corpus, CorpusSource
@@ -129,9 +129,8 @@ class Trainer:
             self._save()
         self._began = self._tick = self._saved = time.monotonic()
         self.stop.is_heard = True
-        with fast_products():
-            while not self._is_over:
-                self._epoch()
+        while not self._is_over:
+            self._epoch()
 
     @property
     def _is_over(self) -> bool:

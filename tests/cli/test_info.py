@@ -29,7 +29,7 @@ def test_a_run_is_described_by_its_best_model(run: Run, toys: Path) -> None:
     assert found["network", "context"] == "carry"
     assert found["vocabulary", "unit"] == "word"
     assert found["vocabulary", "size"] == str(types)
-    assert found["plan", "layer 1"].startswith("vendor: ")
+    assert found["plan", "layer 1"].startswith("bptt: ")
     assert found["settings", "max-epochs"] == "2"
     assert ("settings", "bptt") not in found  # as by default
     assert found["data", "train"].startswith("train.txt ")

@@ -176,7 +176,7 @@ def test_explaining_names_how_each_layer_is_driven(train: Train) -> None:
     done = train(f"{BASE} --explain --dry-run -o run train.txt")
     assert "layer 1: vendor: LSTM maps exactly onto torch's own network\n" in done.err
     done = train(f"{BASE} --arch jordan:2x4 --explain --dry-run -o run train.txt")
-    assert done.err.count(": reference: Jordan has no map onto torch's networks; one step at a time\n") == 2
+    assert done.err.count(": bptt: Jordan has its way back written by hand\n") == 2
 
 
 def test_watching_shows_the_gradient_by_lag(train: Train, here: Path) -> None:
@@ -294,7 +294,9 @@ def test_several_validation_texts_are_judged_as_ppl_does(train: Train, run: Run,
         (f"{SMALL} --preset huge", "--preset: 'huge' is not one of 'tiny', 'small', 'medium', 'large', 'awd'\n"
          "try: rnntool train --help\n"),
         (f"{SMALL} --backend vendor --arch jordan:8", "--backend: Jordan has no map onto torch's networks\n"
-         "try: --backend reference\n"),
+         "try: --backend bptt\n"),
+        (f"{SMALL} --backend bptt --arch lstm:8", "--backend: LSTM has no way back written by hand\n"
+         "try: --backend vendor\n"),
     ],
 )  # fmt: skip
 def test_a_wrong_command_line_is_said_before_anything_is_made(
@@ -430,7 +432,7 @@ def test_messages_that_cannot_be_written_do_not_stop_it(train: Train, here: Path
 
 def test_a_run_that_diverges_keeps_what_was_good(train: Train, run: Run, here: Path) -> None:
     """The rate rises by 5 at every update until it is too much."""
-    words = f"{BASE} --optimizer sgd --schedule constant --lr 5e5 --warmup 100000 --clip 0 -o run train.txt"
+    words = f"{BASE} --optimizer sgd --schedule constant --lr 5e5 --warmup 100000 --clip 0 --precision fp32 -o run train.txt"
     done = train(words)
     assert (done.status, done.out) == (1, "")
     message = re.search(

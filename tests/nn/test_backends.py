@@ -10,15 +10,20 @@ from torch import Tensor
 
 from rnntool.config.arch import parse_arch
 from rnntool.nn.cells.build import build_cell
-from rnntool.nn.cells.cell import Cell
-from rnntool.nn.kernels import reference, trace, vendor
+from rnntool.nn.kernels import bptt, reference, trace, vendor
 from rnntool.nn.noise import Noise
-from rnntool.nn.plan import choose_plan
+from rnntool.nn.plan import BACKENDS
 from rnntool.nn.precision import has_bf16
 from rnntool.nn.recurrent import Recurrent
 from tests.nn.conftest import ARCHS, Draw
 
-MAPPED = [arch for arch in ARCHS if choose_plan(build_cell(parse_arch(arch), 3)).backend == "vendor"]
+FAST = [
+    (name, arch)
+    for name, runs in (("vendor", vendor.RUNS), ("bptt", bptt.RUNS))
+    for arch in ARCHS
+    if type(build_cell(parse_arch(arch), 3)) in runs
+]
+"""Every fast path that there is."""
 
 LENGTHS = (1, 2, 65, 130)  # 65 and 130 cross one and two edges of the trace's blocks
 assert trace.BLOCK == 64
@@ -49,33 +54,49 @@ def values_and_gradients(outputs: Iterable[Tensor], inputs: list[Tensor]) -> lis
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("B", [1, 3])
 @pytest.mark.parametrize("T", LENGTHS)
-@pytest.mark.parametrize("arch", MAPPED)
-def test_vendor_is_its_reference_in_values_and_gradients(
-    arch: str, T: int, B: int, dtype: torch.dtype, draw: Draw
+@pytest.mark.parametrize(("backend", "arch"), FAST)
+def test_a_fast_path_is_its_reference_in_values_and_gradients(
+    backend: str, arch: str, T: int, B: int, dtype: torch.dtype, draw: Draw
 ) -> None:
     cell = build_cell(parse_arch(arch), 3)
     weights, x, state = draw(cell, T=T, B=B, dtype=dtype)
     both = []
-    for drive in (vendor.run, reference.run):
+    for drive in (BACKENDS[backend], reference.run):
         h, after = drive(cell, weights, x, state)
         both.append(values_and_gradients((h, *after), [x, *weights.values(), *state]))
     assert_twins(*both, dtype)
 
 
+LOW = [
+    ("vendor", "lstm:16"),
+    ("bptt", "elman:16"),
+    ("bptt", "gru:16"),
+    ("bptt", "gru-before:16"),
+    ("bptt", "jordan:16"),
+    ("bptt", "scrn:16+8"),
+]
+"""Every path that can compute in bfloat16."""
+
+
 @pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="the processor has no bfloat16 of its own")
-def test_an_lstm_in_bfloat16_is_its_reference_within_that_precision(draw: Draw) -> None:
+@pytest.mark.parametrize(("backend", "arch"), LOW)
+@pytest.mark.parametrize("low_from", [bptt.LOW_FROM, 0], ids=["windows", "steps"])
+def test_a_fast_path_in_bfloat16_is_its_reference_within_that_precision(
+    backend: str, arch: str, low_from: int, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """bfloat16 has 8 bits: a rounding is 2⁻⁹ of a value, and 20 steps gather some of them."""
-    cell = build_cell(parse_arch("lstm:16"), 8)
+    monkeypatch.setattr(bptt, "LOW_FROM", low_from)
+    cell = build_cell(parse_arch(arch), 8)
     weights, x, state = draw(cell, T=20, B=4, dtype=torch.float32)
     both = []
-    for drive in (vendor.run, reference.run):
+    for drive in (BACKENDS[backend], reference.run):
         h, after = drive(cell, weights, x, state, dtype=torch.bfloat16)
         both.append(values_and_gradients((h, *after), [x, *weights.values(), *state]))
     for ours, theirs in zip(*both, strict=True):
         assert ours is not None and theirs is not None
         assert ours.dtype == torch.float32
-        assert not torch.equal(ours, theirs)
         assert float((ours - theirs).detach().norm() / theirs.detach().norm()) < 0.05
+    assert not torch.equal(both[0][0], both[1][0])
 
 
 def stack(arch: str, **options: bool) -> Recurrent:
@@ -91,16 +112,16 @@ def stack(arch: str, **options: bool) -> Recurrent:
 
 
 def both_backends(
-    network: Recurrent, *, T: int = 7, keep: int | None = None, noisy: bool = False
+    network: Recurrent, fast: str, *, T: int = 7, keep: int | None = None, noisy: bool = False
 ) -> list[list[Tensor | None]]:
-    """Values and gradients of all, by vendor and by reference, with noise of the same seed."""
+    """Values and gradients of all, by `fast` and by reference, with noise of the same seed."""
     generator = torch.Generator().manual_seed(4)
     x = torch.randn(T, 2, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     state = tuple(
         torch.randn(s.shape, generator=generator, dtype=s.dtype, requires_grad=True) for s in network.state0(2)
     )
     both = []
-    for backend in ("vendor", "reference"):
+    for backend in (fast, "reference"):
         network.plan(backend)
         generator.manual_seed(5)
         noise = Noise(generator, input=0.2, layer=0.3, recurrent=0.2, weight=0.3) if noisy else None
@@ -110,23 +131,23 @@ def both_backends(
 
 
 @pytest.mark.parametrize("keep", [None, 0, 3, 6, 7])
-@pytest.mark.parametrize("arch", MAPPED)
-def test_vendor_is_its_reference_wherever_the_state_is_kept(arch: str, keep: int | None) -> None:
-    assert_twins(*both_backends(stack(arch), keep=keep), torch.float64)
+@pytest.mark.parametrize(("backend", "arch"), FAST)
+def test_a_fast_path_is_its_reference_wherever_the_state_is_kept(backend: str, arch: str, keep: int | None) -> None:
+    assert_twins(*both_backends(stack(arch), backend, keep=keep), torch.float64)
 
 
-@pytest.mark.parametrize("arch", MAPPED)
-def test_vendor_is_its_reference_with_dropped_weights_norms_and_residuals(arch: str) -> None:
+@pytest.mark.parametrize(("backend", "arch"), FAST)
+def test_a_fast_path_is_its_reference_with_dropped_weights_norms_and_residuals(backend: str, arch: str) -> None:
     network = stack(arch, layer_norm=True, residual=True)
-    assert_twins(*both_backends(network, keep=3, noisy=True), torch.float64)
+    assert_twins(*both_backends(network, backend, keep=3, noisy=True), torch.float64)
 
 
-def test_every_path_without_gradients_gives_the_same(cell: Cell, draw: Draw) -> None:
+@pytest.mark.parametrize(("backend", "arch"), FAST)
+def test_every_path_without_gradients_gives_the_same(backend: str, arch: str, draw: Draw) -> None:
     """Evaluations take torch's inference code, which is another."""
-    if choose_plan(cell).backend == "reference":
-        pytest.skip("has no map")
+    cell = build_cell(parse_arch(arch), 3)
     weights, x, state = draw(cell, T=9, dtype=torch.float32)
-    learning = vendor.run(cell, weights, x, state)
+    learning = BACKENDS[backend](cell, weights, x, state)
     with torch.no_grad():
-        scoring = vendor.run(cell, weights, x, state)
+        scoring = BACKENDS[backend](cell, weights, x, state)
     assert_twins((scoring[0], *scoring[1]), (learning[0], *learning[1]), torch.float32)

@@ -75,7 +75,7 @@ def test_units_and_weights_are_dropped_independently() -> None:
     assert set(both.unique().tolist()) == {0.0, 4.0}
 
 
-@pytest.mark.parametrize("backend", ["vendor", "reference"])
+@pytest.mark.parametrize("backend", ["auto", "vendor", "reference"])
 @pytest.mark.parametrize("arch", ["lstm:5", "gru:5", "elman:5", "elman:5,tanh", "scrn:5+2", "lstm:5/3"])
 def test_dropped_weights_are_dropped_in_every_window_anew_and_the_raw_ones_learn(arch: str, backend: str) -> None:
     """A trap of torch's modules: a weight that is put in once stays, and what is learnt goes astray."""

@@ -7,7 +7,7 @@ import torch
 
 from rnntool.errors import OptionError
 from rnntool.nn import precision
-from rnntool.nn.precision import fast_products, has_bf16, product_dtype
+from rnntool.nn.precision import exact_products, has_bf16, product_dtype
 
 CPU = torch.device("cpu")
 
@@ -25,9 +25,14 @@ def test_bfloat16_is_refused_where_it_is_not_native(monkeypatch: pytest.MonkeyPa
     assert str(caught.value) == "--precision: cpu does not compute in bfloat16 by itself"
 
 
-def test_fast_products_end_with_their_block_even_after_an_error() -> None:
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    with pytest.raises(ZeroDivisionError), fast_products():
-        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
-        raise ZeroDivisionError
-    assert torch.backends.mkldnn.matmul.fp32_precision == before
+def test_exact_products_end_with_their_block_even_after_an_error() -> None:
+    switch = torch.backends.mkldnn.matmul
+    before = switch.fp32_precision
+    switch.fp32_precision = "bf16"
+    try:
+        with pytest.raises(ZeroDivisionError), exact_products():
+            assert switch.fp32_precision == "ieee"
+            raise ZeroDivisionError
+        assert switch.fp32_precision == "bf16"
+    finally:
+        switch.fp32_precision = before

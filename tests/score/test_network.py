@@ -129,10 +129,7 @@ def test_no_lines_have_no_scores_and_leave_the_state(context: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(after, state, strict=True))
 
 
-def test_scores_are_exact_inside_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A training lets products be rounded; its validations must not be."""
-    from rnntool.nn.precision import fast_products
-
+def test_scores_are_exact_whatever_was_chosen_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     one = scorer("reset")
     nll = one.network.output.nll
@@ -141,8 +138,13 @@ def test_scores_are_exact_inside_a_training(monkeypatch: pytest.MonkeyPatch) -> 
         "nll",
         lambda *given: (seen.append(torch.backends.mkldnn.matmul.fp32_precision), nll(*given))[1],
     )
-    with fast_products():
+    switch = torch.backends.mkldnn.matmul
+    before = switch.fp32_precision
+    switch.fp32_precision = "bf16"
+    try:
         one.score(ids(["the cat"]), ())
+    finally:
+        switch.fp32_precision = before
     assert seen == ["ieee"]
 
 
