@@ -70,6 +70,7 @@ class Network(nn.Module):
         keep: int | None = None,
         clip_step: float = 0.0,
         dtype: torch.dtype = torch.float32,
+        sparse: bool = False,
     ) -> tuple[Tensor, State]:
         """Hidden states over a window.
 
@@ -80,12 +81,14 @@ class Network(nn.Module):
             keep: after how many tokens the returned state is taken; None: after the last.
             clip_step: see `Recurrent.run`.
             dtype: see `Recurrent.run`.
+            sparse: whether the embedding's gradient is that of the rows read alone; not if it is tied.
 
         Returns:
             What enters the output layer, (T, B, O), before its dropout; and the state.
         """
-        table = self.embedding if noise is None else noise.drop_words(self.embedding)
-        x = F.embedding(inputs, table)
+        x = F.embedding(inputs, self.embedding, sparse=sparse)
+        if noise is not None:
+            x = noise.drop_words(x, inputs, self.vocab_size)
         return self.decoder.run(x, state, noise=noise, keep=keep, clip_step=clip_step, dtype=dtype)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:

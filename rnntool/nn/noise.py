@@ -42,9 +42,9 @@ class Noise:
             return x
         return x * self._mask((1, *x.shape[1:]) if self.locked else x.shape, rate, x)
 
-    def drop_words(self, embedding: Tensor) -> Tensor:
-        """An embedding (V, E) with a share of its rows zero."""
-        return embedding * self._mask((len(embedding), 1), self.embed, embedding) if self.embed else embedding
+    def drop_words(self, x: Tensor, words: Tensor, vocab_size: int) -> Tensor:
+        """Embeddings x (T, B, E) of `words` (T, B), zero wherever one of a share of the vocabulary stands."""
+        return x * self._mask((vocab_size, 1), self.embed, x)[words] if self.embed else x
 
     def drop_recurrent(self, weight: Tensor) -> Tensor:
         """A recurrent matrix (·, H) with columns, then single weights, zero.

@@ -30,7 +30,7 @@ from rnntool.score.network import NetworkScorer
 from rnntool.score.perplexity import Tally, score_ids
 from rnntool.text.corpus import Corpus, CorpusSource
 from rnntool.train.average import Average
-from rnntool.train.optimizer import build_optimizer, clip_gradients
+from rnntool.train.optimizer import build_optimizer, is_row_wise, measure_gradients, update
 from rnntool.train.progress import Observer, StopRequest
 from rnntool.train.schedule import Schedule
 from rnntool.train.state import Place, Sums, load_state, save_state
@@ -100,6 +100,7 @@ class Trainer:
         self.place = Place()
 
         self._dtype = product_dtype(precision, device)
+        self._sparse = is_row_wise(config) and not self.network.tied
         self._generator = torch.Generator(device)
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
         self._failed_saves = 0
@@ -164,16 +165,16 @@ class Trainer:
         for settings in self.optimizer.param_groups:
             settings["lr"] = lr
         tokens = sum(batch.num_tokens for batch in group)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         try:
             nll = sum(self._backward(batch, place.windows + number) for number, batch in enumerate(group))
         except RuntimeError as error:
             raise self._explained(error, group[-1]) from error
-        norm = float(
-            clip_gradients(list(self.parameters.values()), tokens=tokens, norm=config.clip, value=config.clip_value)
+        norm, divisor = measure_gradients(
+            self.parameters.values(), tokens=tokens, norm=config.clip, value=config.clip_value
         )
         self._check_sound(nll / tokens, norm, lr)
-        self.optimizer.step()
+        update(self.optimizer, divisor)
         self.average.update()
 
         seconds = self._elapse()
@@ -198,7 +199,13 @@ class Trainer:
             self.carried = self.network.state0(batch.inputs.shape[1])
         noise = self._noise(window)
         h, carried = self.network.run(
-            batch.inputs, self.carried, noise=noise, keep=batch.keep, clip_step=config.clip_step, dtype=self._dtype
+            batch.inputs,
+            self.carried,
+            noise=noise,
+            keep=batch.keep,
+            clip_step=config.clip_step,
+            dtype=self._dtype,
+            sparse=self._sparse,
         )
         self.carried = tuple(s.detach() for s in carried)
         h = h[len(h) - len(batch.targets) :]  # (S, B, O)

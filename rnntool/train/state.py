@@ -11,6 +11,7 @@ from torch import Tensor
 from rnntool.checkpoint.container import Facts
 from rnntool.data.batch import Position
 from rnntool.errors import ModelError
+from rnntool.train.optimizer import Optimizer, PlainSGD
 
 if TYPE_CHECKING:
     from rnntool.train.loop import Trainer
@@ -135,10 +136,10 @@ def _identity(trainer: Trainer) -> Facts:
     return {"data": data, "network": asdict(model.config), "vocabulary": model.vocabulary.digest}
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = tensor
-    if state:
+    if state and not isinstance(optimizer, PlainSGD):
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

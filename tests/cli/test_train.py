@@ -432,7 +432,8 @@ def test_messages_that_cannot_be_written_do_not_stop_it(train: Train, here: Path
 
 def test_a_run_that_diverges_keeps_what_was_good(train: Train, run: Run, here: Path) -> None:
     """The rate rises by 5 at every update until it is too much."""
-    words = f"{BASE} --optimizer sgd --schedule constant --lr 5e5 --warmup 100000 --clip 0 --precision fp32 -o run train.txt"
+    words = f"{BASE} --optimizer sgd --schedule constant --lr 5e5 --warmup 100000 --clip 0 --precision fp32 "
+    words += "-o run train.txt"
     done = train(words)
     assert (done.status, done.out) == (1, "")
     message = re.search(

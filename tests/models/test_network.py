@@ -128,7 +128,7 @@ def test_a_dropped_word_is_dropped_wherever_it_stands_but_can_still_be_predicted
     """Tied: the rows that are read are dropped, the rows that predict are not."""
     net = network("trace:4@0", tied=True)
     noise = Noise(torch.Generator().manual_seed(1), embed=0.5)
-    dropped = (noise.drop_words(torch.ones(V, 1)) == 0)[:, 0]
+    dropped = (noise.drop_words(torch.ones(V, 1), torch.arange(V), V) == 0)[:, 0]
     assert 0 < int(dropped.sum()) < V
     inputs = torch.arange(V).repeat(2)[:, None]
     noise.generator.manual_seed(1)

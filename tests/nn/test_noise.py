@@ -23,7 +23,7 @@ def test_what_stays_makes_up_for_what_is_dropped() -> None:
     """40,000 draws: the mean of a mask of rate 0.3 is 1 within four standard errors, √(0.3 / 0.7 / 40000) = 0.0033."""
     for dropped in (
         noise().drop(ONES, 0.3),
-        noise(embed=0.3).drop_words(torch.ones(40_000, 1)),
+        noise(embed=0.3).drop_words(torch.ones(40_000, 1), torch.arange(40_000), 40_000),
         noise(weight=0.3).drop_recurrent(torch.ones(200, 200)),
         noise(recurrent=0.3).drop_recurrent(torch.ones(1, 40_000)),
     ):
@@ -36,7 +36,7 @@ def test_a_rate_of_zero_hands_back_the_very_tensor() -> None:
     silent = noise()
     weight = torch.ones(3, 4)
     assert silent.drop(ONES, 0.0) is ONES
-    assert silent.drop_words(weight) is weight
+    assert silent.drop_words(weight, torch.arange(3), 3) is weight
     assert silent.drop_recurrent(weight) is weight
 
 
@@ -54,9 +54,11 @@ def test_a_locked_mask_is_one_for_all_steps_and_differs_from_stream_to_stream() 
 
 
 def test_whole_words_are_dropped() -> None:
-    rows = noise(embed=0.5).drop_words(torch.ones(100, 7))
+    words = torch.arange(100).repeat(2)
+    rows = noise(embed=0.5).drop_words(torch.ones(200, 7), words, 100)
     assert (rows == rows[:, :1]).all()
-    assert 20 < int((rows[:, 0] == 0).sum()) < 80
+    assert torch.equal(rows[:100], rows[100:])
+    assert 20 < int((rows[:100, 0] == 0).sum()) < 80
 
 
 def test_a_recurrent_unit_is_dropped_for_all_that_read_it() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from rnntool.config.training import OPTIMIZERS, TrainingConfig
-from rnntool.train.optimizer import build_optimizer
+from rnntool.train.optimizer import build_optimizer, measure_gradients, update
 
 GRADIENTS = [0.5, -2.0, 1.0, 0.25, 3.0]
 START = 1.5
@@ -21,8 +21,9 @@ def ours(**settings: object) -> list[float]:
     optimizer = build_optimizer(TrainingConfig(**settings), [parameter])  # type: ignore[arg-type]
     course = []
     for gradient in GRADIENTS:
-        parameter.grad = torch.tensor([gradient], dtype=torch.float64)
-        optimizer.step()
+        parameter.grad = torch.tensor([4 * gradient], dtype=torch.float64)  # summed over four tokens
+        _, divisor = measure_gradients([parameter], tokens=4, norm=0, value=0)
+        update(optimizer, divisor)
         course.append(parameter.item())
     return course
 
@@ -108,3 +109,19 @@ def test_every_optimiser_begins_at_its_rate(name: str) -> None:
     assert build_optimizer(TrainingConfig(optimizer=name), [parameter]).param_groups[0]["lr"] == (
         TrainingConfig(optimizer=name).rate
     )
+
+
+def test_a_sparse_gradient_moves_its_rows_as_a_dense_one_does() -> None:
+    gradients = torch.randn(3, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    words = torch.tensor([[1, 4, 1]])
+    moved = []
+    for sparse in (True, False):
+        weight = nn.Parameter(torch.ones(5, 2, dtype=torch.float64))
+        gradient = torch.sparse_coo_tensor(words, gradients, (5, 2), check_invariants=True)
+        weight.grad = gradient if sparse else gradient.to_dense()
+        _, divisor = measure_gradients([weight], tokens=3, norm=0.5, value=0.4)
+        optimizer = build_optimizer(TrainingConfig(optimizer="sgd", lr=0.1), [weight])
+        update(optimizer, divisor)
+        moved.append(weight.detach())
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-14, atol=0)
+    assert (moved[0] == 1).all(dim=1).tolist() == [True, False, True, True, False]
