@@ -10,7 +10,7 @@ import click
 
 from rnntool.cli import compute, options
 from rnntool.cli.stopping import stopping
-from rnntool.config.network import CONTEXTS, OUTPUTS, NetworkConfig
+from rnntool.config.network import CONTEXTS, NetworkConfig
 from rnntool.config.presets import PRESETS
 from rnntool.config.training import AVERAGES, OPTIMIZERS, SCHEDULES, TrainingConfig
 from rnntool.errors import OptionError
@@ -91,7 +91,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     shown="lstm:200",
 )
 @_setting("--embed-size", help="Width of the embeddings; default: that of the layers.", section=MODEL, metavar="N")
-@_setting("--output", help="Output layer: full.", section=MODEL, metavar="LAYER", type=click.Choice(OUTPUTS))
+@_setting("--output", help="Output layer: full or adaptive[:CUT,...].", section=MODEL, metavar="LAYER", type=str)
 @_switch("--tied", help="Use the embedding as the output layer's weight, too.", section=MODEL)
 @_switch("--residual", help="Add each layer's input to its output.", section=MODEL)
 @_switch("--layer-norm", help="Normalise each layer's output.", section=MODEL)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rnntool.config.arch import Arch, parse_arch
+from rnntool.config.output import Output, parse_output
 from rnntool.errors import OptionError
 
 CONTEXTS = ("carry", "reset")
 """What happens to the recurrent state at a line end: carried on to the next line, or begun anew."""
-
-OUTPUTS = ("full",)
-"""Output layers, by name."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class NetworkConfig:
     """E, width of the embeddings; 0 stands for the width of the stack's output."""
 
     output: str = "full"
-    """The output layer, a key of `OUTPUTS`."""
+    """The output layer; `Output` is the parsed form.  In a network that is built, its cuts are named."""
 
     tied: bool = False
     """Whether the output layer's weight is the embedding itself (Inan et al. 2017, Press and Wolf 2017)."""
@@ -44,11 +42,15 @@ class NetworkConfig:
         """`arch`, parsed."""
         return parse_arch(self.arch)
 
+    @property
+    def parsed_output(self) -> Output:
+        """`output`, parsed."""
+        return parse_output(self.output)
+
     def check(self) -> None:
         """Raise OptionError if two settings contradict each other."""
         arch = self.parsed_arch
-        if self.output not in OUTPUTS:
-            raise OptionError("--output", f"unknown output layer '{self.output}'; known are {', '.join(OUTPUTS)}")
+        parse_output(self.output)
         if self.context not in CONTEXTS:
             raise OptionError("--context", f"unknown context '{self.context}'; known are {', '.join(CONTEXTS)}")
         if self.tied and layers(self)[-1].output_size != embed_size(self):

@@ -10,23 +10,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnntool.config.network import NetworkConfig, embed_size, layers
+from rnntool.config.output import Output
 from rnntool.nn.cells.build import build_cell
 from rnntool.nn.cells.cell import Cell, State
 from rnntool.nn.noise import Noise
-from rnntool.nn.output.full import FullSoftmax
+from rnntool.nn.output.build import build_output
 from rnntool.nn.recurrent import Recurrent
 
 EMBED_BOUND = 0.1  # Zaremba et al. 2014, §4.1: "uniform in [−0.1, 0.1]" for the small network
 
 
 class Network(nn.Module):
-    """Embedding → recurrent layers → softmax.
+    """Embedding → recurrent layers → output layer.
 
     Args:
         vocab_size: V.
         embed_size: E.
         cells: the recurrent layers; the first reads E.
-        tied: whether the softmax's weight is the embedding.
+        output: the output layer.
+        tied: whether the output layer's weight is the embedding.
         residual: see `Recurrent`.
         layer_norm: see `Recurrent`.
     """
@@ -37,6 +39,7 @@ class Network(nn.Module):
         vocab_size: int,
         embed_size: int,
         cells: list[Cell],
+        output: Output,
         tied: bool = False,
         residual: bool = False,
         layer_norm: bool = False,
@@ -44,7 +47,7 @@ class Network(nn.Module):
         super().__init__()
         self.embedding = nn.Parameter(torch.empty(vocab_size, embed_size))
         self.decoder = Recurrent(cells, residual=residual, layer_norm=layer_norm)
-        self.output = FullSoftmax(self.decoder.output_size, vocab_size, self.embedding if tied else None)
+        self.output = build_output(output, self.decoder.output_size, vocab_size, self.embedding if tied else None)
         self.tied = tied
 
     @property
@@ -104,9 +107,7 @@ class Network(nn.Module):
     @torch.no_grad()
     def init(self, generator: torch.Generator) -> None:
         """Set all weights to where training starts."""
-        if not self.tied:
-            self.output.init(generator)
-        self.output.bias.zero_()
+        self.output.init(generator)
         self.embedding.uniform_(-EMBED_BOUND, EMBED_BOUND, generator=generator)
         for layer in self.decoder.stack:
             layer.init(generator)
@@ -126,6 +127,7 @@ def build_network(config: NetworkConfig, vocab_size: int) -> Network:
         vocab_size=vocab_size,
         embed_size=embed_size(config),
         cells=cells,
+        output=config.parsed_output,
         tied=config.tied,
         residual=config.residual,
         layer_norm=config.layer_norm,

@@ -13,6 +13,7 @@ from rnntool.checkpoint.model import Model, load_model
 from rnntool.checkpoint.run import RunDirectory, find_model
 from rnntool.checkpoint.settings import Settings, read_settings, write_settings
 from rnntool.config.network import NetworkConfig
+from rnntool.config.output import settle_output
 from rnntool.config.training import TrainingConfig, default_dropout
 from rnntool.data.batch import Batches
 from rnntool.data.lines import LineBatches
@@ -100,8 +101,9 @@ def load_network(job: Job) -> Model:
     """
     if job.init is not None:
         model = load_model(find_model(job.init))
+        asked = _settle_output(job.network, model.vocabulary)
         for name in job.fixed:
-            have, want = getattr(model.config, name), getattr(job.network, name)
+            have, want = getattr(model.config, name), getattr(asked, name)
             if have != want:
                 raise OptionError(f"--{name.replace('_', '-')}", f"{want} is asked for, {job.init} has {have}")
         if job.vocabulary is not None and read_vocabulary(job.vocabulary) != model.vocabulary:
@@ -111,10 +113,11 @@ def load_network(job: Job) -> Model:
     if job.vocabulary is None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
     vocabulary = read_vocabulary(job.vocabulary)
-    network = build_network(job.network, len(vocabulary))
+    config = _settle_output(job.network, vocabulary)
+    network = build_network(config, len(vocabulary))
     network.init(torch.Generator().manual_seed(job.training.seed))
     network.decoder.plan(job.backend)
-    return Model(network, job.network, vocabulary)
+    return Model(network, config, vocabulary)
 
 
 def open_texts(job: Job, vocabulary: Vocabulary, run: RunDirectory) -> tuple[Corpus, Corpus]:
@@ -181,6 +184,11 @@ def settled(job: Job, network: Network, train: Corpus) -> Job:
 def data_facts(role: str, corpus: Corpus) -> list[dict[str, Any]]:
     """What a model file says of the texts: names as they were typed, hashes, sizes."""
     return [{"role": role, **_source_facts(source)} for source in corpus.sources]
+
+
+def _settle_output(config: NetworkConfig, vocabulary: Vocabulary) -> NetworkConfig:
+    """The configuration with what its output layer takes from the vocabulary."""
+    return replace(config, output=str(settle_output(config.parsed_output, vocabulary.counts)))
 
 
 def _source_facts(source: CorpusSource) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from rnntool.score.network import NetworkScorer
 from rnntool.score.perplexity import Tally, score_ids
 from rnntool.text.corpus import Corpus, CorpusSource
 from rnntool.train.average import Average
-from rnntool.train.optimizer import build_optimizer, is_row_wise, measure_gradients, update
+from rnntool.train.optimizer import build_optimizer, is_row_wise, measure_gradients
 from rnntool.train.progress import Observer, StopRequest
 from rnntool.train.schedule import Schedule
 from rnntool.train.state import Place, Sums, load_state, save_state
@@ -162,8 +162,7 @@ class Trainer:
         lr = self.schedule.rate(progress=place.progress, step=place.step)
         if config.bptt_random:
             lr *= sum(len(batch.targets) for batch in group) / len(group) / config.bptt  # Merity et al. 2018, §5
-        for settings in self.optimizer.param_groups:
-            settings["lr"] = lr
+        self.optimizer.lr = lr
         tokens = sum(batch.num_tokens for batch in group)
         self.optimizer.zero_grad()
         try:
@@ -174,7 +173,7 @@ class Trainer:
             self.parameters.values(), tokens=tokens, norm=config.clip, value=config.clip_value
         )
         self._check_sound(nll / tokens, norm, lr)
-        update(self.optimizer, divisor)
+        self.optimizer.step(divisor)
         self.average.update()
 
         seconds = self._elapse()
@@ -312,7 +311,7 @@ class Trainer:
             "tokens": place.tokens,
             "seconds": round(place.seconds, 3),
             "tokens_per_second": round(sums.speed),
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": self.optimizer.lr,
             "train_nll": sums.nll / max(sums.tokens, 1),
             "grad_norm": sums.grad_norm / max(sums.updates, 1),
             "clipped": sums.clipped / max(sums.updates, 1),

@@ -11,7 +11,7 @@ from torch import Tensor
 from rnntool.checkpoint.container import Facts
 from rnntool.data.batch import Position
 from rnntool.errors import ModelError
-from rnntool.train.optimizer import Optimizer, PlainSGD
+from rnntool.train.optimizer import Memory
 
 if TYPE_CHECKING:
     from rnntool.train.loop import Trainer
@@ -86,8 +86,8 @@ def save_state(trainer: Trainer, metrics_length: int) -> str:
     tensors |= {f"average.{name}": weight for name, weight in trainer.average.weights.items()}
     tensors |= {f"best.{name}": weight for name, weight in trainer.best_weights.items()}
     tensors |= {f"carried.{index}": s for index, s in enumerate(trainer.carried)}
-    for index, memory in trainer.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": value for key, value in memory.items() if value is not None}
+    for index, memory in trainer.optimizer.memory.items():
+        tensors |= {f"optimizer.{index}.{key}": value for key, value in memory.items()}
     return trainer.run.save_state(trainer.place.step, facts, tensors)
 
 
@@ -116,7 +116,7 @@ def load_state(trainer: Trainer) -> bool:
     with torch.no_grad():
         for name, parameter in trainer.parameters.items():
             parameter.copy_(parts["weights"][name])
-    _load_optimizer(trainer.optimizer, parts.get("optimizer", {}))
+    trainer.optimizer.recall(_memory_of(parts.get("optimizer", {}), device))
     place = facts["place"]
     sums, position = Sums(**place.pop("sums")), Position(**place.pop("position"))
     trainer.place = Place(**place, sums=sums, position=position)
@@ -136,10 +136,10 @@ def _identity(trainer: Trainer) -> Facts:
     return {"data": data, "network": asdict(model.config), "vocabulary": model.vocabulary.digest}
 
 
-def _load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
+def _memory_of(tensors: dict[str, Tensor], device: torch.device) -> Memory:
+    """An optimiser's memory from tensors called NUMBER.NAME."""
+    memory: Memory = {}
     for name, tensor in tensors.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
-    if state and not isinstance(optimizer, PlainSGD):
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        number, _, key = name.partition(".")
+        memory.setdefault(int(number), {})[key] = tensor.to(device)
+    return memory

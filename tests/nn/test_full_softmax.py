@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnntool.nn.output import full
+from rnntool.nn.output import full, fused
 from rnntool.nn.output.full import FullSoftmax
 
 
@@ -71,7 +71,7 @@ def test_no_edge_of_a_block_shows(block_rows: int, monkeypatch: pytest.MonkeyPat
     h, targets, weights = rows(200, 8, 50)
     whole = all_of(softmax, softmax.loss(h, targets, weights=weights, smoothing=0.1), h)
     nll = softmax.nll(h, targets)
-    monkeypatch.setattr(full, "BLOCK_BYTES", block_rows * 50 * 4)
+    monkeypatch.setattr(fused, "BLOCK_BYTES", block_rows * 50 * 4)
     blocks = all_of(softmax, softmax.loss(h, targets, weights=weights, smoothing=0.1), h)
     for one, other in zip(blocks, whole, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from rnntool.config.training import OPTIMIZERS, TrainingConfig
-from rnntool.train.optimizer import build_optimizer, measure_gradients, update
+from rnntool.train.optimizer import build_optimizer, measure_gradients
 
 GRADIENTS = [0.5, -2.0, 1.0, 0.25, 3.0]
 START = 1.5
@@ -23,7 +23,7 @@ def ours(**settings: object) -> list[float]:
     for gradient in GRADIENTS:
         parameter.grad = torch.tensor([4 * gradient], dtype=torch.float64)  # summed over four tokens
         _, divisor = measure_gradients([parameter], tokens=4, norm=0, value=0)
-        update(optimizer, divisor)
+        optimizer.step(divisor)
         course.append(parameter.item())
     return course
 
@@ -106,9 +106,7 @@ def test_adam_and_adamw(optimizer: str) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimiser_begins_at_its_rate(name: str) -> None:
     parameter = nn.Parameter(torch.zeros(1))
-    assert build_optimizer(TrainingConfig(optimizer=name), [parameter]).param_groups[0]["lr"] == (
-        TrainingConfig(optimizer=name).rate
-    )
+    assert build_optimizer(TrainingConfig(optimizer=name), [parameter]).lr == (TrainingConfig(optimizer=name).rate)
 
 
 def test_a_sparse_gradient_moves_its_rows_as_a_dense_one_does() -> None:
@@ -121,7 +119,36 @@ def test_a_sparse_gradient_moves_its_rows_as_a_dense_one_does() -> None:
         weight.grad = gradient if sparse else gradient.to_dense()
         _, divisor = measure_gradients([weight], tokens=3, norm=0.5, value=0.4)
         optimizer = build_optimizer(TrainingConfig(optimizer="sgd", lr=0.1), [weight])
-        update(optimizer, divisor)
+        optimizer.step(divisor)
         moved.append(weight.detach())
     torch.testing.assert_close(moved[0], moved[1], rtol=1e-14, atol=0)
     assert (moved[0] == 1).all(dim=1).tolist() == [True, False, True, True, False]
+
+
+@pytest.mark.parametrize("beta1", [0.0, 0.8])
+def test_in_a_sparse_gradient_adam_gives_every_row_a_clock_of_its_own(beta1: float) -> None:
+    """Row 1 at steps 1 and 3, row 4 at step 2 alone: each course is that of a weight with just these gradients."""
+    config = TrainingConfig(optimizer="adam", lr=0.1, beta1=beta1, beta2=0.95)
+    gradients = torch.tensor([[0.5, -2.0], [1.0, 0.25], [3.0, -0.5]], dtype=torch.float64)
+    weight = nn.Parameter(torch.ones(5, 2, dtype=torch.float64))
+    optimizer = build_optimizer(config, [weight])
+    for row, gradient in zip((1, 4, 1), gradients, strict=True):
+        weight.grad = torch.sparse_coo_tensor([[row]], 3 * gradient[None], (5, 2), check_invariants=True)
+        optimizer.step(3)
+    for row, own in ((1, gradients[[0, 2]]), (4, gradients[[1]])):
+        alone = nn.Parameter(torch.ones(2, dtype=torch.float64))
+        dense = build_optimizer(config, [alone])
+        for gradient in own:
+            alone.grad = gradient.clone()
+            dense.step(1)
+        torch.testing.assert_close(weight[row], alone, rtol=1e-12, atol=0)
+    assert (weight == 1).all(dim=1).tolist() == [True, False, True, True, False]
+
+
+def test_adam_without_a_mean_stores_none() -> None:
+    for beta1, names in ((0.0, {"steps", "exp_avg_sq"}), (0.9, {"steps", "exp_avg", "exp_avg_sq"})):
+        weight = nn.Parameter(torch.ones(2))
+        optimizer = build_optimizer(TrainingConfig(beta1=beta1), [weight])
+        weight.grad = torch.ones(2)
+        optimizer.step(1)
+        assert optimizer.memory[0].keys() == names

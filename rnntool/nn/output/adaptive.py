@@ -1,0 +1,178 @@
+"""The adaptive softmax: frequent words at once, the others in two steps.
+
+The vocabulary, sorted by count, is cut into a head and K groups.  The head is a softmax over its words and one entry for
+each group; a group is a softmax over its words alone:
+
+    P(w | h) = P_head(w | h)                      w in the head
+    P(w | h) = P_head(group k | h) · P_k(w | h)   w in group k
+
+Most targets are in the head, so most rows never meet the large groups.  Every word keeps a whole weight row.
+Source: Grave, Joulin et al. 2017, "Efficient softmax approximation for GPUs".
+Differs: the groups' weights are as wide as the head's; there they are narrower, through a projection for each group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnntool.nn.output import fused
+from rnntool.nn.output.layer import OutputLayer
+
+
+class AdaptiveSoftmax(OutputLayer):
+    """One weight row and one bias per word, and one per group.
+
+    Args:
+        input_size: H, width of h.
+        vocab_size: V; words are sorted by count, the most frequent first.
+        cuts: where the head and each group but the last end, rising, below V.
+        weight: the embedding (V, H), if tied; else the layer has its own.
+    """
+
+    def __init__(
+        self, input_size: int, vocab_size: int, cuts: Sequence[int], weight: nn.Parameter | None = None
+    ) -> None:
+        super().__init__(input_size, vocab_size, weight)
+        self.cuts = tuple(cuts)
+        self.group_weight = nn.Parameter(torch.empty(len(self.cuts), input_size))
+        self.group_bias = nn.Parameter(torch.empty(len(self.cuts)))
+
+    @property
+    def _head(self) -> tuple[Tensor, Tensor]:
+        """Weights and biases of the head's words, then of the groups."""
+        return _head(self.weight, self.bias, self.group_weight, self.group_bias, self.cuts)
+
+    def log_probs(self, h: Tensor) -> Tensor:
+        """As `OutputLayer.log_probs`."""
+        head = fused.log_softmax(h, *self._head)
+        parts = [head[:, : self.cuts[0]]]
+        for number, words in enumerate(_groups(self.cuts, len(self.bias))):
+            within = fused.log_softmax(h, self.weight[words], self.bias[words])
+            parts.append(within + head[:, self.cuts[0] + number, None])
+        return torch.cat(parts, dim=1)
+
+    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+        """As `OutputLayer.nll`; of the groups, only the target's is computed."""
+        group = _group_of(targets, self.cuts)
+        nll = fused.softmax_nll(h, *self._head, _head_targets(targets, group, self.cuts))
+        for number, words in enumerate(_groups(self.cuts, len(self.bias)), 1):
+            rows = (group == number).nonzero()[:, 0]
+            if len(rows):
+                own = fused.softmax_nll(h[rows], self.weight[words], self.bias[words], targets[rows] - words.start)
+                nll = nll.index_add(0, rows, own)
+        return nll
+
+    def loss(
+        self,
+        h: Tensor,
+        targets: Tensor,
+        *,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> tuple[Tensor, Tensor]:
+        """As `OutputLayer.loss`; each of the two choices is smoothed over what is chosen from."""
+        if torch.is_grad_enabled():
+            parameters = (self.weight, self.bias, self.group_weight, self.group_bias)
+            loss, nll = _FusedLoss.apply(h, *parameters, targets, self.cuts, weights, smoothing, dtype)  # type: ignore[no-untyped-call]
+            return loss, nll
+        return self.loss_reference(h, targets, weights=weights, smoothing=smoothing)
+
+    def loss_reference(
+        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Both choices for every row, then sums over those that were made."""
+        group = _group_of(targets, self.cuts)
+        head = fused.log_softmax(h, *self._head)
+        picked = head.gather(1, _head_targets(targets, group, self.cuts)[:, None])[:, 0]
+        nll, spread = -picked, -head.mean(dim=1)
+        for number, words in enumerate(_groups(self.cuts, len(self.bias)), 1):
+            within = fused.log_softmax(h, self.weight[words], self.bias[words])
+            inside = (targets - words.start).clamp(0, within.shape[1] - 1)
+            chosen = group == number
+            nll = nll - chosen * within.gather(1, inside[:, None])[:, 0]
+            spread = spread - chosen * within.mean(dim=1)
+        each = (1 - smoothing) * nll + smoothing * spread
+        return (each if weights is None else each * weights).sum(), nll.sum().detach()
+
+
+def _groups(cuts: Sequence[int], vocab_size: int) -> Iterator[slice]:
+    """The words of each group."""
+    for first, end in zip(cuts, [*cuts[1:], vocab_size], strict=True):
+        yield slice(first, end)
+
+
+def _group_of(targets: Tensor, cuts: Sequence[int]) -> Tensor:
+    """The number of each target's group, from 1; 0 for the head."""
+    return torch.bucketize(targets, torch.tensor(cuts, device=targets.device), right=True)
+
+
+def _head(U: Tensor, b: Tensor, group_U: Tensor, group_b: Tensor, cuts: Sequence[int]) -> tuple[Tensor, Tensor]:
+    return torch.cat([U[: cuts[0]], group_U]), torch.cat([b[: cuts[0]], group_b])
+
+
+def _head_targets(targets: Tensor, group: Tensor, cuts: Sequence[int]) -> Tensor:
+    """What the head has to predict: the word, or its group."""
+    return torch.where(group == 0, targets, cuts[0] + group - 1)
+
+
+class _FusedLoss(torch.autograd.Function):
+    """The loss with all its gradients, taken on the way forward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        h: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        group_weight: Tensor,
+        group_bias: Tensor,
+        targets: Tensor,
+        cuts: Sequence[int],
+        weights: Tensor | None,
+        smoothing: float,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        dU, db = torch.empty_like(weight), torch.empty_like(bias)
+        group = _group_of(targets, cuts)
+        head_U, head_b = _head(weight, bias, group_weight, group_bias, cuts)
+        head_dU, head_db = torch.empty_like(head_U), torch.empty_like(head_b)
+        loss, nll, dh = fused.softmax_loss(
+            h,
+            head_U,
+            head_b,
+            _head_targets(targets, group, cuts),
+            weights=weights,
+            smoothing=smoothing,
+            dtype=dtype,
+            dU=head_dU,
+            db=head_db,
+        )
+        first = cuts[0]
+        dU[:first], db[:first] = head_dU[:first], head_db[:first]
+        for number, words in enumerate(_groups(cuts, len(bias)), 1):
+            rows = (group == number).nonzero()[:, 0]
+            own_loss, own_nll, own_dh = fused.softmax_loss(
+                h[rows],
+                weight[words],
+                bias[words],
+                targets[rows] - words.start,
+                weights=None if weights is None else weights[rows],
+                smoothing=smoothing,
+                dtype=dtype,
+                dU=dU[words],
+                db=db[words],
+            )
+            loss, nll = loss + own_loss, nll + own_nll
+            dh.index_add_(0, rows, own_dh)
+        ctx.save_for_backward(dh, dU, db, head_dU[first:].clone(), head_db[first:].clone())
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        return *fused.scaled(ctx.saved_tensors, grad), None, None, None, None, None

@@ -1,0 +1,162 @@
+"""The softmax, and its loss with all gradients in one pass over blocks of logits.
+
+For a row h with target y, logits z = U h + b and any number c:
+
+    e = exp(z − c)      s = Σ_v e_v      −log P(y) = log s + c − z_y
+    ∂/∂h = Uᵀ e / s − U_y                ∂/∂U = Σ (e / s) hᵀ − 1_y hᵀ
+
+Since 1/s and the target enter as one number a row, they are applied to rows of width H, never to rows of width V.  What is
+left to do with a block of logits is one exponential where it stands, one sum, and the two products.  c is a guess of
+log Σ exp z, so that likely words have logits near zero, where bfloat16 is finest; a block whose sums show that the guess
+was too far off is computed again with its rows' own largest logits.
+
+Products may be of lower precision than sums and statistics, which have that of h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+BLOCK_BYTES = 32 << 20
+"""Largest block of logits that exists at once."""
+
+PROBES = 8
+"""Rows, spread evenly, whose mean log Σ exp z is the guess c."""
+
+SMALLEST_SUM, LARGEST_SUM = 1e-18, 1e18
+"""Sums of exponentials between which no term that matters is lost."""
+
+PARTS = 32
+"""Parts of a row of bfloat16 that are summed up separately."""
+
+
+def rows_of_a_block(vocab_size: int, element_size: int) -> int:
+    """How many rows of logits, of `element_size` bytes each, make a block."""
+    return max(1, BLOCK_BYTES // (vocab_size * element_size))
+
+
+def log_softmax(h: Tensor, U: Tensor, b: Tensor) -> Tensor:
+    """Natural log-probabilities (N, V) of all words, for h (N, H), U (V, H) and b (V,)."""
+    z = torch.addmm(b, h, U.T)
+    # torch.log_softmax sums less carefully: with 10,000 words its probabilities miss one by 9e-6, these by 6e-7
+    return z - z.logsumexp(dim=1, keepdim=True)
+
+
+def softmax_nll(h: Tensor, U: Tensor, b: Tensor, targets: Tensor) -> Tensor:
+    """−log P(target) in nats, (N,)."""
+    size = rows_of_a_block(len(b), h.element_size())
+    blocks = zip(torch.split(h, size), torch.split(targets, size), strict=True)
+    return torch.cat([_nll(torch.addmm(b, part, U.T), y) for part, y in blocks])
+
+
+def _nll(z: Tensor, targets: Tensor) -> Tensor:
+    return z.logsumexp(dim=1) - z.gather(1, targets[:, None])[:, 0]
+
+
+def softmax_loss(
+    h: Tensor,
+    U: Tensor,
+    b: Tensor,
+    targets: Tensor,
+    *,
+    weights: Tensor | None,
+    smoothing: float,
+    dtype: torch.dtype,
+    dU: Tensor,
+    db: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of a softmax over the rows of U, and its gradients.
+
+    Args:
+        h: (N, H), N may be 0.
+        U: (V, H).
+        b: (V,).
+        targets: ids, (N,).
+        weights: of each row in the loss, (N,); None for ones.
+        smoothing: share of each target's probability that is spread evenly over all V.
+        dtype: of the products.
+        dU: is set to the gradient of U, (V, H).
+        db: is set to the gradient of b, (V,).
+
+    Returns:
+        The weighted sum of the smoothed losses, the plain Σ −log P(target), and the gradient of h (N, H).
+    """
+    num_rows, vocab_size = len(h), len(b)
+    if not num_rows:
+        dU.zero_()
+        db.zero_()
+        return h.sum(), h.sum(), torch.zeros_like(h)
+    low_U, low_h = U.to(dtype), h.to(dtype)
+    shift = _guess(low_h, low_U, b)
+    shifted = (b - shift).to(dtype)
+    ones = h.new_ones(num_rows) if weights is None else weights.to(h.dtype)
+    log_z, dh = h.new_empty(num_rows), torch.empty_like(h)
+    size = rows_of_a_block(vocab_size, low_U.element_size())
+    for start in range(0, num_rows, size):
+        rows = slice(start, start + size)
+        e, s, log_z[rows] = _exponentials(low_h[rows], low_U, shifted)
+        scale = (ones[rows] / s)[:, None]  # (n, 1)
+        torch.mul(e @ low_U, scale, out=dh[rows])
+        # the last column, of ones before they are scaled, gives the gradient of b in the same product
+        sums = e.T @ torch.cat([h[rows] * scale, scale], dim=1).to(dtype)  # (V, H + 1)
+        if start == 0:
+            dU.copy_(sums[:, :-1])
+            db.copy_(sums[:, -1])
+        else:
+            dU += sums[:, :-1]
+            db += sums[:, -1]
+    log_z += shift
+    U_y = U[targets]
+    nll = log_z - torch.linalg.vecdot(h, U_y) - b[targets]
+    losses = nll
+    hit = ones if not smoothing else (1 - smoothing) * ones
+    dh.addcmul_(U_y, hit[:, None], value=-1)
+    dU.index_add_(0, targets, h * hit[:, None], alpha=-1)
+    db.index_add_(0, targets, hit, alpha=-1)
+    if smoothing:
+        mean_U = U.mean(dim=0)
+        losses = (1 - smoothing) * nll + smoothing * (log_z - h @ mean_U - b.mean())
+        dh.addcmul_(mean_U, ones[:, None], value=-smoothing)
+        dU.sub_(ones @ h, alpha=smoothing / vocab_size)
+        db.sub_(ones.sum(), alpha=smoothing / vocab_size)
+    return losses @ ones, nll.sum(), dh
+
+
+def scaled(gradients: Sequence[Tensor], factor: Tensor) -> Sequence[Tensor]:
+    """Gradients times what reached the loss, which is one where nothing but a sum was done with it."""
+    if factor.device.type == "cpu" and float(factor) == 1:
+        return gradients
+    return [gradient * factor for gradient in gradients]
+
+
+def _guess(h: Tensor, U: Tensor, b: Tensor) -> Tensor:
+    """About what log Σ exp z is, one number."""
+    some = h[:: max(1, len(h) // PROBES)]
+    return (some @ U.T).to(b.dtype).add_(b).logsumexp(dim=1).mean()
+
+
+def _exponentials(h: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """e = exp(z − c) of a block (n, V), its sums over each row (n,) and their logarithms plus c, for z = U h + b."""
+    e = torch.addmm(b, h, U.T).exp_()
+    s = _row_sums(e)
+    if e.device.type == "cpu" and float(s.min()) > SMALLEST_SUM and float(s.max()) < LARGEST_SUM:
+        return e, s, s.log()
+    z = torch.addmm(b, h, U.T)
+    top = z.amax(dim=1, keepdim=True)
+    e = z.sub_(top).exp_()
+    s = _row_sums(e)
+    return e, s, s.log() + top[:, 0]
+
+
+def _row_sums(e: Tensor) -> Tensor:
+    """Σ_v e_v of each row, (n,), in float32 at least."""
+    if e.dtype is not torch.bfloat16:
+        return e.sum(dim=1)
+    # torch adds up in float32 and rounds the result, five times as fast as it converts to float32 first; many parts are
+    # rounded to less
+    whole = e.shape[1] // PARTS * PARTS
+    s = e[:, whole:].sum(dim=1, dtype=torch.float32)
+    return s.add_(e[:, :whole].view(len(e), PARTS, -1).sum(dim=2).sum(dim=1, dtype=torch.float32)) if whole else s

@@ -1,0 +1,70 @@
+"""What every output layer answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class OutputLayer(nn.Module, ABC):
+    """A distribution over V words for every hidden state; all its methods treat rows of h independently.
+
+    Attributes:
+        weight: one row for every word, (V, H); the embedding itself, if tied.
+        bias: one number for every word, (V,).
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+
+    def __init__(self, input_size: int, vocab_size: int, weight: nn.Parameter | None) -> None:
+        super().__init__()
+        self.is_tied = weight is not None
+        self.weight = nn.Parameter(torch.empty(vocab_size, input_size)) if weight is None else weight
+        self.bias = nn.Parameter(torch.empty(vocab_size))
+
+    @abstractmethod
+    def log_probs(self, h: Tensor) -> Tensor:
+        """Natural log-probabilities of all words, (N, V), for h (N, H)."""
+
+    @abstractmethod
+    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+        """−log P(target) in nats, (N,), for h (N, H) and targets (N,)."""
+
+    @abstractmethod
+    def loss(
+        self,
+        h: Tensor,
+        targets: Tensor,
+        *,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> tuple[Tensor, Tensor]:
+        """What training minimises.
+
+        Args:
+            h: hidden states, (N, H).
+            targets: ids, (N,).
+            weights: of each row in the sum, (N,); None for ones.
+            smoothing: share of each target's probability that is spread evenly over what it is chosen from.
+            dtype: of the products.
+
+        Returns:
+            The weighted sum of the (smoothed) losses, differentiable; and the plain sum of −log P(target), not.
+        """
+
+    @abstractmethod
+    def loss_reference(
+        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """The readable twin of `loss`."""
+
+    def init(self, generator: torch.Generator) -> None:
+        """Set to where training starts: an own weight and the biases at zero, every word equally likely."""
+        del generator
+        for parameter in self.parameters():
+            if not (self.is_tied and parameter is self.weight):
+                parameter.zero_()

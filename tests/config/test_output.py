@@ -1,0 +1,70 @@
+"""Output layers by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnntool.config.output import Output, choose_cuts, parse_output, settle_output
+from rnntool.errors import OptionError
+
+
+@pytest.mark.parametrize(
+    ("text", "cuts"),
+    [
+        ("full", ()),
+        ("adaptive", ()),
+        ("adaptive:200", (200,)),
+        ("adaptive:2k,10k", (2000, 10_000)),
+        ("adaptive:500,2.5k", (500, 2500)),
+    ],
+)
+def test_names_and_numbers_are_read(text: str, cuts: tuple[int, ...]) -> None:
+    output = parse_output(text)
+    assert output == Output(text.split(":")[0], cuts)
+    assert parse_output(str(output)) == output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fool", "--output: unknown output layer 'fool'; known are full, adaptive"),
+        ("", "--output: unknown output layer ''; known are full, adaptive"),
+        ("full:2", "--output: 'full:2' is not of the form full"),
+        ("adaptive:", "--output: 'adaptive:' is not of the form adaptive:CUT,CUT…"),
+        ("adaptive:2,x", "--output: 'adaptive:2,x' is not of the form adaptive:CUT,CUT…"),
+        ("adaptive:1.5", "--output: 'adaptive:1.5' is not of the form adaptive:CUT,CUT…"),
+        ("adaptive:0", "--output: the cuts of 'adaptive:0' do not rise from at least 1"),
+        ("adaptive:20,10", "--output: the cuts of 'adaptive:20,10' do not rise from at least 1"),
+        ("adaptive:20,20", "--output: the cuts of 'adaptive:20,20' do not rise from at least 1"),
+    ],
+)
+def test_anything_else_is_an_error_that_says_what_is_known(text: str, message: str) -> None:
+    with pytest.raises(OptionError) as error:
+        parse_output(text)
+    assert str(error.value) == message
+
+
+def test_cuts_follow_the_counts() -> None:
+    """80 % of 100 tokens are reached with the second word, 94 % with the fourth."""
+    assert choose_cuts([60, 20, 10, 4, 3, 2, 1]) == (2, 4)
+
+
+def test_without_counts_word_r_is_taken_to_occur_once_in_r() -> None:
+    """Σ 1/r over 1000 words is 7.485; 0.8 and 0.94 of it, 5.988 and 7.036, are passed at words 224 and 639."""
+    assert choose_cuts([0] * 1000) == (224, 639)
+
+
+@pytest.mark.parametrize("counts", [[5, 5], [100, 1, 1], [7] * 5])
+def test_a_small_vocabulary_keeps_a_word_in_its_last_group(counts: list[int]) -> None:
+    cuts = choose_cuts(counts)
+    assert 1 <= cuts[0] <= cuts[-1] < len(counts)
+
+
+def test_cuts_are_settled_by_the_vocabulary_and_must_fit_it() -> None:
+    counts = [60, 20, 10, 4, 3, 2, 1]
+    assert settle_output(Output("full"), counts) == Output("full")
+    assert settle_output(Output("adaptive"), counts) == Output("adaptive", (2, 4))
+    assert settle_output(Output("adaptive", (6,)), counts) == Output("adaptive", (6,))
+    with pytest.raises(OptionError) as error:
+        settle_output(Output("adaptive", (2, 7)), counts)
+    assert str(error.value) == "--output: a cut at 7 is not below 7, the size of the vocabulary"
