@@ -44,7 +44,7 @@ class RunDirectory:
     def __init__(self, path: str) -> None:
         self.path = path
         self._lock: int | None = None
-        self._is_new = False
+        self._made: list[str] = []
 
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name)
@@ -95,7 +95,7 @@ class RunDirectory:
             TrainingError: another process trains here, or it holds something that is no run; nothing is changed then.
         """
         try:
-            self._is_new = not os.path.isdir(self.path)
+            self._made = _absent(self.path)
             os.makedirs(self.path, exist_ok=True)
             self._refuse_foreign()
             self._take_lock()
@@ -123,12 +123,12 @@ class RunDirectory:
                 os.unlink(self._at(name))
 
     def abandon(self) -> None:
-        """Remove what is left of a run that did not begin: ids, lock, and the directory if it was made for it."""
+        """Remove what is left of a run that did not begin: ids, lock, and the directories that were made for it."""
         self.drop_corpus()
         with contextlib.suppress(OSError):
             os.unlink(self._at("lock"))
-            if self._is_new:
-                os.rmdir(self.path)
+            for folder in self._made:
+                os.rmdir(folder)
 
     def release(self) -> None:
         """Give the lock back."""
@@ -255,12 +255,14 @@ class Metrics:
 
 
 def find_model(path: str) -> str:
-    """The model file that `-m PATH` means: the file itself, or a run directory's best.rnn (last.rnn without one).
+    """The model file that `-m PATH` means: the file itself, a run directory's best.rnn (last.rnn without one), or `-`.
 
     Raises:
         ModelError: a directory holds neither.
         InputError: it may not be entered.
     """
+    if path == "-":
+        return "/dev/stdin"
     if not os.path.isdir(path):
         return path
     if not os.access(path, os.X_OK):
@@ -271,3 +273,12 @@ def find_model(path: str) -> str:
             return model
     what = "no model yet: no validation has been done" if run.has_run else "not a run directory: no config.toml"
     raise ModelError(path, what)
+
+
+def _absent(path: str) -> list[str]:
+    """The directories that would have to be made for `path` to be there, itself first."""
+    absent = []
+    while path and not os.path.isdir(path):
+        absent.append(path)
+        path = os.path.dirname(path.rstrip("/"))
+    return absent

@@ -118,9 +118,17 @@ class Command(Readable):
             if source in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
                 origin = parameter.envvar if source is ParameterSource.ENVIRONMENT else ctx.meta.get(_CONFIG)
                 report.detail(f"{parameter.opts[-1]} {ctx.params.get(parameter.name or '')} (from {origin})")
+        read = [*ctx.params.get("text", ()), *(getattr(m, "path", m) for m in _several(ctx.params.get("model")))]
+        if read.count("-") > 1:
+            raise OptionError("", "the standard input can be read only once, as TEXT or --model")
         if "-" in ctx.params.get("text", ()) and sys.stdin.isatty():
             report.say("reading from the terminal; end with Ctrl-D")
         return super().invoke(ctx)
+
+
+def _several(value: Any) -> Sequence[Any]:
+    """The values of an option that may be given several times, or once."""
+    return value if isinstance(value, tuple | list) and not isinstance(value, Model) else [value]
 
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -369,9 +377,35 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: str | None) 
             near = get_close_matches(key, names, 1)
             hint = f"the key {near[0]}" if near else f"rnntool {ctx.info_name} --help, whose long options are the keys"
             raise InputError(value, f"unknown key {key!r}", hint)
+        _check_kind(value, key, setting, names[key])
         defaults[names[key].name or ""] = setting
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     ctx.meta[_CONFIG] = value
+
+
+def _check_kind(where: str, key: str, setting: Any, parameter: click.Parameter) -> None:
+    """Raise InputError if a value of a configuration file is not of the kind that the option takes.
+
+    click would make 1 of 1.7 and a file's name of 3.
+    """
+    kind = parameter.type
+    kinds: list[type]
+    if getattr(parameter, "is_flag", False):
+        wanted, kinds = "true or false", [bool]
+    elif isinstance(kind, click.types.IntParamType):
+        wanted, kinds = "a whole number", [int]
+    elif isinstance(kind, click.types.FloatParamType):
+        wanted, kinds = "a number", [int, float]
+    elif isinstance(kind, click.Path | click.Choice | click.types.StringParamType):
+        wanted, kinds = "a string", [str]
+    else:
+        wanted, kinds = "a string or a number", [str, int, float]
+    several = parameter.multiple if isinstance(parameter, click.Option) else parameter.nargs != 1
+    values = setting if several and isinstance(setting, list) else [setting]
+    for value in values:
+        if type(value) not in kinds:
+            shown = str(value).lower() if isinstance(value, bool) else repr(value)
+            raise InputError(where, f"{key} is {shown}, not {wanted}")
 
 
 config = option(

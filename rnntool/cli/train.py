@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from rnntool.cli import compute, options
 from rnntool.cli.stopping import stopping
@@ -296,13 +297,19 @@ def _carry_out(
 def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, TrainingConfig]:
     """What is in force: the command line, then the preset, then the defaults of the configuration.
 
+    A preset is as strong as where it is named: typed beside a configuration file, it is stronger than the file.
+
     Returns:
         The settings as config.toml spells them, and the two configurations.
     """
     preset = PRESETS[given["preset"]] if given["preset"] else {}
+    source = click.get_current_context().get_parameter_source
+    is_typed = source("preset") is ParameterSource.COMMANDLINE
     values: dict[str, Any] = {}
     for name, default in _DEFAULTS.items():
         chosen = given.get(name)
+        if is_typed and name in preset and source(name) is ParameterSource.DEFAULT_MAP:
+            chosen = None
         if chosen is None:
             chosen = preset.get(name, default)
         values[name] = DEFAULT_ARCH if name == "arch" and chosen is MISSING else chosen

@@ -14,6 +14,7 @@ from rnntool.checkpoint.model import Model
 from rnntool.checkpoint.run import RunDirectory
 from rnntool.cli import report
 from rnntool.cli.progress import watching
+from rnntool.nn.plan import choose_plan
 from rnntool.text.corpus import Corpus
 from rnntool.train import job as jobs
 from rnntool.train.job import Job
@@ -57,7 +58,7 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
         model = replace(model, provenance=_provenance(job, train, valid))
         model.network.to(manner.device)
         if manner.explain:
-            _explain(model)
+            _explain(model, manner.device)
         batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
         _introduce(job, model, train, valid, batches.num_batches)
         with watching(job.training.max_epochs) as view:
@@ -89,19 +90,21 @@ def rehearse(job: Job, manner: Manner) -> None:
     """Say what would be trained; write nothing."""
     import tempfile
 
-    model = jobs.load_network(job)
+    model = jobs.load_network(job, without_weights=True)
     with tempfile.TemporaryDirectory(prefix="rnntool-") as place:
         train, valid = jobs.open_texts(job, model.vocabulary, RunDirectory(place))
         job = jobs.settled(job, model.network, train)
         batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
         num_batches = batches.num_batches
         if manner.explain:
-            _explain(model)
+            _explain(model, manner.device)
         _introduce(job, model, train, valid, num_batches)
     weights = 4 * model.network.num_parameters
-    copies = {"sgd": 2 + bool(job.training.momentum), "adagrad": 3, "rmsprop": 3, "adam": 4, "adamw": 4}
-    memory = weights * (copies[job.training.optimizer] + (job.training.average != "none"))
-    steps = num_batches // job.training.accumulate * job.training.max_epochs
+    config = job.training
+    adam = 3 + bool(config.beta1)
+    copies = {"sgd": 2 + bool(config.momentum), "adagrad": 3, "rmsprop": 3, "adam": adam, "adamw": adam}
+    memory = weights * (copies[config.optimizer] + (config.average != "none"))
+    steps = num_batches // config.accumulate * config.max_epochs
     report.say(f"weights, gradients and optimiser {memory / 2**20:.1f} MiB; {steps} updates at most")
 
 
@@ -118,10 +121,11 @@ def _introduce(job: Job, model: Model, train: Corpus, valid: Corpus, num_batches
     )
 
 
-def _explain(model: Model) -> None:
+def _explain(model: Model, device: torch.device) -> None:
     """How each layer is driven, and why so."""
     for number, layer in enumerate(model.network.decoder.stack, 1):
-        report.say(f"layer {number}: {layer.plan.backend}: {layer.plan.reason}")
+        plan = choose_plan(layer.cell, backend=layer.backend, device=device)
+        report.say(f"layer {number}: {plan.backend}: {plan.reason}")
     report.say("output: full softmax fused with the loss, in blocks; evaluation in float32")
 
 

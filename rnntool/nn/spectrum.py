@@ -24,6 +24,9 @@ from rnntool.nn.cells.jordan import Jordan
 from rnntool.nn.cells.lstm import LSTM
 from rnntool.nn.cells.scrn import SCRN
 
+LARGEST_EXACT = 400
+"""Units up to which eigenvalues and singular values are computed; beyond, ρ and ‖R‖ are taken from powers."""
+
 SIGMOID, TANH = 0.25, 1.0  # largest slopes
 
 GATES: dict[type[Cell], dict[str, float]] = {
@@ -79,7 +82,27 @@ def _measure(matrix: Tensor) -> tuple[float, float]:
     exact = matrix.detach().cpu().double()
     if not exact.isfinite().all():
         return math.nan, math.nan
+    if len(exact) > LARGEST_EXACT:
+        return _radius_of_powers(exact), math.sqrt(_radius_of_powers(exact.T @ exact))
     return float(torch.linalg.eigvals(exact).abs().max()), float(torch.linalg.matrix_norm(exact, 2))
+
+
+def _radius_of_powers(matrix: Tensor) -> float:
+    """ρ(A) = lim ‖Aᵏ‖^(1/k) (Gelfand 1941), for k = 2¹² by squaring twelve times; too large by less than 1 %.
+
+    ‖Aᵏ‖ is at most n ρᵏ times what A is from normal; the k-th root of 1500 and of 10¹² beside it is 1.0085.
+    """
+    log_norm, power = 0.0, 1.0
+    for _ in range(12):
+        norm = float(torch.linalg.matrix_norm(matrix))
+        if norm == 0:
+            return 0.0
+        log_norm += math.log(norm) / power
+        matrix = matrix / norm
+        matrix = matrix @ matrix
+        power *= 2
+    norm = float(torch.linalg.matrix_norm(matrix))
+    return math.exp(log_norm + math.log(norm) / power) if norm else 0.0
 
 
 def _decay(cell: Cell, w: Weights) -> float | None:

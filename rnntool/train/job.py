@@ -92,8 +92,12 @@ def differences(old: Settings, new: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def load_network(job: Job) -> Model:
+def load_network(job: Job, *, without_weights: bool = False) -> Model:
     """The network at the start of the run, on the CPU, with its vocabulary.
+
+    Args:
+        job: the run.
+        without_weights: whether a network that begins at random has shapes alone, and takes no memory.
 
     Raises:
         InputError, ModelError: a file cannot be read.
@@ -114,8 +118,10 @@ def load_network(job: Job) -> Model:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
     vocabulary = read_vocabulary(job.vocabulary)
     config = _settle_output(job.network, vocabulary)
-    network = build_network(config, len(vocabulary))
-    network.init(torch.Generator().manual_seed(job.training.seed))
+    with torch.device("meta" if without_weights else "cpu"):
+        network = build_network(config, len(vocabulary))
+    if not without_weights:
+        network.init(torch.Generator().manual_seed(job.training.seed))
     network.decoder.plan(job.backend)
     return Model(network, config, vocabulary)
 

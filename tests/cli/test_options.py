@@ -92,6 +92,8 @@ def test_help_lines_up_long_names(run: Run) -> None:
 @options.device
 @options.threads
 @options.seed(1)
+@options.vocabulary(required=False)
+@options.json
 @options.config
 @options.text
 def probe(**values: object) -> None:
@@ -207,6 +209,28 @@ def test_a_config_file_can_say_nothing_else(tmp_path: Path, content: str | bytes
 
 def test_values_of_a_config_file_are_checked_as_on_the_command_line(tmp_path: Path) -> None:
     config = tmp_path / "run.toml"
-    config.write_text('seed = "many"\n')
-    with pytest.raises(click.BadParameter, match="'many' is not a valid integer range"):
+    config.write_text("seed = -1\n")
+    with pytest.raises(click.BadParameter, match="-1 is not in the range"):
         parsed("-m", "a", "--config", str(config))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('seed = "many"', "seed is 'many', not a whole number"),
+        ("seed = 1.7", "seed is 1.7, not a whole number"),
+        ("seed = true", "seed is true, not a whole number"),
+        ("vocab = 3", "vocab is 3, not a string"),
+        ("text = [1]", "text is 1, not a string"),
+        ("json = 1", "json is 1, not true or false"),
+        ("device = [1]", "device is [1], not a string or a number"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_and_not_made_to_fit(tmp_path: Path, content: str, message: str) -> None:
+    from rnntool.errors import InputError
+
+    config = tmp_path / "run.toml"
+    config.write_text(content + "\n")
+    with pytest.raises(InputError) as refused:
+        parsed("-m", "a", "--config", str(config))
+    assert str(refused.value) == f"{config}: {message}"

@@ -353,3 +353,12 @@ def test_a_device_that_is_not_there_is_an_error(run: Run, toys: Path) -> None:
         assert re.fullmatch(
             rf"rnntool ppl: --device: no {named} here; present: cpu(, mps)?\ntry: --device auto\n", done.err
         )
+
+
+def test_a_model_may_come_from_the_standard_input(run: Run, toys: Path) -> None:
+    model = (toys / "other.rnn").read_bytes()
+    done = run("ppl", "-m", "-", toys / "text.txt", stdin=model)
+    assert (done.status, done.out) == (0, run("ppl", "-m", toys / "other.rnn", toys / "text.txt").out)
+    done = run("ppl", "-m", "-", stdin=model)
+    assert done.status == 2
+    assert "the standard input can be read only once, as TEXT or --model" in done.err

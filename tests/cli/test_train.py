@@ -172,6 +172,36 @@ def test_a_rehearsal_writes_nothing(train: Train, here: Path) -> None:
     assert sorted(os.listdir(here)) == before
 
 
+def test_a_preset_that_is_typed_is_stronger_than_the_configuration_file(
+    train: Train, here: Path, trained: Path
+) -> None:
+    """The file says --arch lstm:8; a preset that the file names itself is weaker than the file's other keys."""
+    settings = (trained / "config.toml").read_text()
+    (here / "again.toml").write_text(settings)
+    done = train("--config again.toml --preset tiny --dry-run -o run")
+    assert done.err.startswith("network lstm:64 ")
+    done = train("--config again.toml --preset tiny --arch gru:4 --dry-run -o run")
+    assert done.err.startswith("network gru:4 ")
+    (here / "again.toml").write_text(settings + 'preset = "tiny"\n')
+    done = train("--config again.toml --dry-run -o run")
+    assert done.err.startswith("network lstm:8 ")
+
+
+def test_a_rehearsal_of_a_network_too_large_for_this_machine_takes_no_memory(train: Train) -> None:
+    """Eight layers of 100,000 units: 640 thousand million weights."""
+    done = train(f"{BASE} --arch lstm:8x100000 --explain --dry-run -o run train.txt")
+    assert done.status == 0, done.err
+    assert "network lstm:8x100000 parameters 6400" in done.err
+    assert "layer 8: vendor: LSTM maps exactly onto torch's own network" in done.err
+
+
+def test_directories_made_for_a_run_that_cannot_begin_are_removed(train: Train, here: Path) -> None:
+    (here / "kept").mkdir()
+    done = train("-V words.tsv --valid missing.txt -o kept/a/b train.txt")
+    assert done.status == 1
+    assert list((here / "kept").iterdir()) == []
+
+
 def test_explaining_names_how_each_layer_is_driven(train: Train) -> None:
     done = train(f"{BASE} --explain --dry-run -o run train.txt")
     assert "layer 1: vendor: LSTM maps exactly onto torch's own network\n" in done.err

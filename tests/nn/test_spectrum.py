@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rnntool.config.arch import parse_arch
+from rnntool.nn import spectrum
 from rnntool.nn.cells.build import build_cell
 from rnntool.nn.cells.cell import Cell
 from rnntool.nn.spectrum import Stretch, stretches
@@ -73,6 +74,20 @@ def test_the_slow_units_alone_have_no_other_matrix() -> None:
 def test_a_weight_that_is_no_number_gives_none() -> None:
     (found,) = measured("elman:2", weight_hh=torch.full((2, 2), math.inf))
     assert math.isnan(found.radius) and math.isnan(found.norm)
+
+
+def test_large_matrices_are_measured_by_their_powers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against eigenvalues and singular values, for a matrix of noise and one that only shifts, whose ρ is 0."""
+    noise = torch.randn(60, 60, generator=torch.Generator().manual_seed(1))
+    (exact,) = measured("elman:60", weight_hh=noise)
+    monkeypatch.setattr(spectrum, "LARGEST_EXACT", 10)
+    (found,) = measured("elman:60", weight_hh=noise)
+    assert found.radius == pytest.approx(exact.radius, rel=0.01)
+    assert found.norm == pytest.approx(exact.norm, rel=0.01)
+    shift = torch.diag(torch.ones(59), 1)
+    (found,) = measured("elman:60", weight_hh=shift)
+    assert found.radius == 0
+    assert found.norm == pytest.approx(1, rel=0.01)
 
 
 def test_every_cell_can_be_measured(cell: Cell, draw: Draw) -> None:

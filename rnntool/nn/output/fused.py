@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 BLOCK_BYTES = 32 << 20
 """Largest block of logits that exists at once."""
@@ -28,6 +29,9 @@ PROBES = 8
 
 SMALLEST_SUM, LARGEST_SUM = 1e-18, 1e18
 """Sums of exponentials between which no term that matters is lost."""
+
+GRAIN = 16
+"""Rows are filled up to a multiple of this, since oneDNN makes a new kernel for every number of rows that it meets."""
 
 PARTS = 32
 """Parts of a row of bfloat16 that are summed up separately."""
@@ -89,19 +93,21 @@ def softmax_loss(
         dU.zero_()
         db.zero_()
         return h.sum(), h.sum(), torch.zeros_like(h)
-    low_U, low_h = U.to(dtype), h.to(dtype)
+    low_U = U.to(dtype)
+    low_h = F.pad(h.to(dtype), (0, 0, 0, -num_rows % GRAIN))
     shift = _guess(low_h, low_U, b)
     shifted = (b - shift).to(dtype)
     ones = h.new_ones(num_rows) if weights is None else weights.to(h.dtype)
     log_z, dh = h.new_empty(num_rows), torch.empty_like(h)
-    size = rows_of_a_block(vocab_size, low_U.element_size())
+    size = max(GRAIN, rows_of_a_block(vocab_size, low_U.element_size()) // GRAIN * GRAIN)
     for start in range(0, num_rows, size):
-        rows = slice(start, start + size)
-        e, s, log_z[rows] = _exponentials(low_h[rows], low_U, shifted)
+        rows = slice(start, min(start + size, num_rows))
+        e, s, log_z[rows] = _exponentials(low_h[start : start + size], low_U, shifted, rows.stop - start)
         scale = (ones[rows] / s)[:, None]  # (n, 1)
-        torch.mul(e @ low_U, scale, out=dh[rows])
+        torch.mul((e @ low_U)[: len(s)], scale, out=dh[rows])
         # the last column, of ones before they are scaled, gives the gradient of b in the same product
-        sums = e.T @ torch.cat([h[rows] * scale, scale], dim=1).to(dtype)  # (V, H + 1)
+        columns = torch.cat([h[rows] * scale, scale], dim=1).to(dtype)
+        sums = e.T @ F.pad(columns, (0, 0, 0, len(e) - len(s)))  # (V, H + 1)
         if start == 0:
             dU.copy_(sums[:, :-1])
             db.copy_(sums[:, -1])
@@ -138,17 +144,29 @@ def _guess(h: Tensor, U: Tensor, b: Tensor) -> Tensor:
     return (some @ U.T).to(b.dtype).add_(b).logsumexp(dim=1).mean()
 
 
-def _exponentials(h: Tensor, U: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """e = exp(z − c) of a block (n, V), its sums over each row (n,) and their logarithms plus c, for z = U h + b."""
+def _exponentials(h: Tensor, U: Tensor, b: Tensor, num_rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Exponentials of a block of logits, so scaled that none overflows.
+
+    Args:
+        h: (n, H).
+        U: (V, H).
+        b: (V,), less c.
+        num_rows: how many of the n rows count, the first.
+
+    Returns:
+        e (n, V), zero in rows that do not count; the sum of each row that does, and log Σ exp(z − c) of these rows.
+    """
     e = torch.addmm(b, h, U.T).exp_()
-    s = _row_sums(e)
+    e[num_rows:] = 0
+    s = _row_sums(e[:num_rows])
     if e.device.type == "cpu" and float(s.min()) > SMALLEST_SUM and float(s.max()) < LARGEST_SUM:
         return e, s, s.log()
     z = torch.addmm(b, h, U.T)
     top = z.amax(dim=1, keepdim=True)
     e = z.sub_(top).exp_()
-    s = _row_sums(e)
-    return e, s, s.log() + top[:, 0]
+    e[num_rows:] = 0
+    s = _row_sums(e[:num_rows])
+    return e, s, s.log() + top[:num_rows, 0]
 
 
 def _row_sums(e: Tensor) -> Tensor:
