@@ -64,6 +64,13 @@ DRAWN, FOUND = "Drawing", "Searching"
     "--beam", section=FOUND, type=click.IntRange(1), metavar="K", help="Search for the likeliest lines, K side by side."
 )
 @options.batch_size(32)
+@options.option(
+    "--precision",
+    type=click.Choice(["fp64", "fp32", "bf16", "int8"]),
+    metavar="NAME",
+    default="fp64",
+    help="Of products: fp64, or fp32, bf16 or int8, which are faster.",
+)
 @options.device
 @options.threads
 @options.quiet
@@ -85,6 +92,7 @@ def command(
     seed: int,
     beam: int | None,
     batch_size: int,
+    precision: str,
     device: str,
     threads: int | None,
     text: tuple[str, ...],
@@ -105,7 +113,8 @@ def command(
     from rnntool.search.predictor import Predictor
 
     vocabulary = opened.scorer.vocabulary
-    predictor = Predictor([each.network for each in opened.models], opened.shares, eos_id=vocabulary.eos_id)
+    networks = [each.network for each in opened.models]
+    predictor = Predictor(networks, opened.shares, eos_id=vocabulary.eos_id, precision=precision)
     bend = Bend(_banned(vocabulary, no_unk=no_unk), temperature, top_k or 0, top_p)
     record = _scored if scores else _as_json if json else _plain
     task = _Task(predictor, vocabulary, bend, samples, max_tokens, beam, batch_size, seed)

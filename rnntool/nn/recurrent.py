@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from rnntool.nn.cells.cell import Cell, State
+from rnntool.nn.cells.cell import Cell, State, Weights
 from rnntool.nn.kernels import reference
 from rnntool.nn.noise import Noise
 from rnntool.nn.plan import BACKENDS, Plan, choose_plan
@@ -140,13 +140,20 @@ class Recurrent(nn.Module):
             first += size
         return x, tuple(kept)
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One token: inputs (B, E) to outputs (B, `output_size`)."""
+    def step(self, x: Tensor, state: State, *, weights: Sequence[Weights] | None = None) -> tuple[Tensor, State]:
+        """One token: inputs (B, E) to outputs (B, `output_size`).
+
+        Args:
+            x: inputs, (B, E).
+            state: from `state0` or an earlier call.
+            weights: what stands in for the weights of each layer; None for themselves.
+        """
         kept: list[Tensor] = []
         first = 0
         for index, layer in enumerate(self.stack):
             size = len(layer.cell.state_sizes)
-            h, after = layer.cell.step(layer.weights(), x, state[first : first + size])
+            own = layer.weights() if weights is None else weights[index]
+            h, after = layer.cell.step(own, x, state[first : first + size])
             kept += after
             x = self._lift(layer, x, h, index)
             first += size

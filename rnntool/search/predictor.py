@@ -2,10 +2,11 @@
 
     P(w | h) = Σ_i λ_i P_i(w | h)
 
-Computed in float64.  The last bits of a float32 product depend on how many rows are computed together, and of the V
-boundaries between words some always lie so near the number drawn that these bits decide: with V = 10,000, one draw in
-2,500 came out otherwise in another batch size, and the rest of its line with it.  In float64 that is half a billion times
-rarer, so that a seed gives the same text for every batch size, number of threads and device.
+Computed in float64 unless asked otherwise.  The last bits of a float32 product depend on how many rows are computed
+together, and of the V boundaries between words some always lie so near the number drawn that these bits decide: with
+V = 10,000, one draw in 2,500 came out otherwise in another batch size, and the rest of its line with it.  In float64 that
+is half a billion times rarer, so that a seed gives the same text for every batch size, number of threads and device.
+Lower precisions are several times faster, and promise none of this.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import torch
 from torch import Tensor
 
 from rnntool.models.network import Network
+from rnntool.models.packed import PackedNetwork
 from rnntool.nn.cells.cell import State
+from rnntool.nn.packed import PACKINGS
 
 
 @dataclass(frozen=True)
@@ -55,27 +58,38 @@ def together(parts: Sequence[Prefixes]) -> Prefixes:
     return Prefixes(torch.cat([part.last for part in parts]), tuple(torch.cat(tensors) for tensors in states))
 
 
+PRECISIONS = ("fp64", "fp32", *PACKINGS)
+"""What products are computed in."""
+
+
 class Predictor:
-    """Networks that predict as one.
+    """Networks that predict as one, over V = `vocab_size` words.
 
     Args:
         networks: over the same vocabulary, on one device, where they are copied; without float64 there, to the CPU.
         weights: λ, positive, summing to one.
         eos_id: the token that ends a line, after which the next begins.
+        precision: one of `PRECISIONS`.
+
+    Raises:
+        OptionError: the device does not compute in this precision.
     """
 
-    def __init__(self, networks: Sequence[Network], weights: Sequence[float], *, eos_id: int) -> None:
+    def __init__(
+        self, networks: Sequence[Network], weights: Sequence[float], *, eos_id: int, precision: str = "fp64"
+    ) -> None:
         given = networks[0].embedding.device
-        self.device = torch.device("cpu") if given.type == "mps" else given  # Metal has no float64
-        self.networks = [copy.deepcopy(each).requires_grad_(False).to(self.device, torch.float64) for each in networks]
-        self.log_weights = torch.tensor(weights, dtype=torch.float64, device=self.device).log()
+        no_double = given.type == "mps" and precision == "fp64"  # Metal has no float64
+        self.device = torch.device("cpu") if no_double else given
+        dtype = torch.float64 if precision == "fp64" else torch.float32
+        copies = [copy.deepcopy(each).requires_grad_(False).to(self.device, dtype) for each in networks]
+        self.vocab_size = copies[0].vocab_size
+        self.networks: list[Network | PackedNetwork] = [
+            PackedNetwork(each, precision) if precision in PACKINGS else each for each in copies
+        ]
+        self.log_weights = torch.tensor(weights, dtype=dtype, device=self.device).log()
         self.eos_id = eos_id
         self._widths = [len(network.state0(1)) for network in self.networks]
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-        return self.networks[0].vocab_size
 
     @torch.no_grad()
     def begin(self, ids: Sequence[int]) -> Prefixes:

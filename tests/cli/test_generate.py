@@ -216,6 +216,19 @@ def test_contradictions_are_refused(generate: Run, words: tuple[str, ...], messa
     assert message in done.err
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_lower_precisions_write_lines_as_likely(generate: Run, precision: str) -> None:
+    """The likeliest line is the same, and its log-probability within a few per cent."""
+    words = ("--temperature", "0", "--scores", "--max-tokens", "20")
+    done = generate(*words, "--precision", precision)
+    if "does not compute in bfloat16" in done.err:
+        pytest.skip("this processor does not compute in bfloat16 by itself")
+    assert done.status == 0, done.err
+    (exact, text), (near, found) = (line.split("\t") for line in (generate(*words).out + done.out).splitlines())
+    assert found == text
+    assert float(near) == pytest.approx(float(exact), rel=0.05)
+
+
 def test_what_is_no_model_is_named(run: Run, toys: Path) -> None:
     done = run("generate", "-m", toys / "words.tsv")
     assert (done.status, done.out, done.err) == (1, "", f"rnntool generate: {toys}/words.tsv: not an rnntool model\n")

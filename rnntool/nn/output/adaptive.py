@@ -46,13 +46,18 @@ class AdaptiveSoftmax(OutputLayer):
         """Weights and biases of the head's words, then of the groups."""
         return _head(self.weight, self.bias, self.group_weight, self.group_bias, self.cuts)
 
-    def log_probs(self, h: Tensor) -> Tensor:
-        """As `OutputLayer.log_probs`."""
-        head = fused.log_softmax(h, *self._head)
-        parts = [head[:, : self.cuts[0]]]
-        for number, words in enumerate(_groups(self.cuts, len(self.bias))):
-            within = fused.log_softmax(h, self.weight[words], self.bias[words])
-            parts.append(within + head[:, self.cuts[0] + number, None])
+    @property
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """As `OutputLayer.rows`: one for every word, then one for every group."""
+        return torch.cat([self.weight, self.group_weight]), torch.cat([self.bias, self.group_bias])
+
+    def normalize(self, z: Tensor) -> Tensor:
+        """As `OutputLayer.normalize`."""
+        first, vocab_size = self.cuts[0], len(self.bias)
+        head = fused.log_softmax(torch.cat([z[:, :first], z[:, vocab_size:]], dim=1))
+        parts = [head[:, :first]]
+        for number, words in enumerate(_groups(self.cuts, vocab_size), first):
+            parts.append(fused.log_softmax(z[:, words]) + head[:, number, None])
         return torch.cat(parts, dim=1)
 
     def nll(self, h: Tensor, targets: Tensor) -> Tensor:
@@ -87,11 +92,12 @@ class AdaptiveSoftmax(OutputLayer):
     ) -> tuple[Tensor, Tensor]:
         """Both choices for every row, then sums over those that were made."""
         group = _group_of(targets, self.cuts)
-        head = fused.log_softmax(h, *self._head)
+        head_U, head_b = self._head
+        head = fused.log_softmax(torch.addmm(head_b, h, head_U.T))
         picked = head.gather(1, _head_targets(targets, group, self.cuts)[:, None])[:, 0]
         nll, spread = -picked, -head.mean(dim=1)
         for number, words in enumerate(_groups(self.cuts, len(self.bias)), 1):
-            within = fused.log_softmax(h, self.weight[words], self.bias[words])
+            within = fused.log_softmax(torch.addmm(self.bias[words], h, self.weight[words].T))
             inside = (targets - words.start).clamp(0, within.shape[1] - 1)
             chosen = group == number
             nll = nll - chosen * within.gather(1, inside[:, None])[:, 0]

@@ -28,9 +28,14 @@ class FullSoftmax(OutputLayer):
     def __init__(self, input_size: int, vocab_size: int, weight: nn.Parameter | None = None) -> None:
         super().__init__(input_size, vocab_size, weight)
 
-    def log_probs(self, h: Tensor) -> Tensor:
-        """As `OutputLayer.log_probs`."""
-        return fused.log_softmax(h, self.weight, self.bias)
+    @property
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """As `OutputLayer.rows`: one for every word."""
+        return self.weight, self.bias
+
+    def normalize(self, z: Tensor) -> Tensor:
+        """As `OutputLayer.normalize`."""
+        return fused.log_softmax(z)
 
     def nll(self, h: Tensor, targets: Tensor) -> Tensor:
         """As `OutputLayer.nll`."""

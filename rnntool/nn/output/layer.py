@@ -25,9 +25,19 @@ class OutputLayer(nn.Module, ABC):
         self.weight = nn.Parameter(torch.empty(vocab_size, input_size)) if weight is None else weight
         self.bias = nn.Parameter(torch.empty(vocab_size))
 
+    @property
     @abstractmethod
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """U (R, H) and b (R,), with which logits U h + b are all that `normalize` needs."""
+
+    @abstractmethod
+    def normalize(self, z: Tensor) -> Tensor:
+        """Natural log-probabilities of all words, (N, V), for logits z (N, R)."""
+
     def log_probs(self, h: Tensor) -> Tensor:
         """Natural log-probabilities of all words, (N, V), for h (N, H)."""
+        U, b = self.rows
+        return self.normalize(torch.addmm(b, h, U.T))
 
     @abstractmethod
     def nll(self, h: Tensor, targets: Tensor) -> Tensor:

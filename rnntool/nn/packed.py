@@ -1,0 +1,118 @@
+"""Matrices in few bits, for products with few rows.
+
+One token of one stream reads every weight once, so it takes as long as memory takes to deliver them: half as many bytes,
+half the time.  A `Packed` stands where a weight stands in `x @ weight.T`, so that a cell's own `step` uses it unchanged.
+
+    bf16    8 of float32's 24 bits of each number
+    int8    w ≈ s_w · n, with one scale s_w for each row of the matrix, and x ≈ s_x · m, one for each row of x, with whole
+            numbers |n|, |m| ≤ 127; the sums of their products are exact, so a row's result does not depend on others
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnntool.errors import OptionError
+from rnntool.nn.precision import has_bf16
+
+PACKINGS = ("bf16", "int8")
+"""What a matrix can be packed to."""
+
+SMALLEST = 1e-30
+"""Least scale, so that a row of zeros can be divided by its own."""
+
+
+class Packed(ABC):
+    """A matrix W (R, C) of which no more is known than how to multiply with it.
+
+    Args:
+        weight: W in float32.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        self._whole = weight
+        self._parts: dict[tuple[int, int, int], Packed] = {}
+
+    @property
+    def T(self) -> Packed:
+        """Itself: `x @ packed.T` is what can be done with it."""
+        return self
+
+    def __getitem__(self, rows: slice) -> Packed:
+        """Some rows, packed when they are first asked for."""
+        key = rows.indices(len(self._whole))
+        if key not in self._parts:
+            self._parts[key] = type(self)(self._whole[rows])
+        return self._parts[key]
+
+    @abstractmethod
+    def product(self, x: Tensor) -> Tensor:
+        """X Wᵀ, (N, R) in float32, for x (N, C) in float32."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """What torch asks of an operand that it does not know."""
+        if func in (torch.Tensor.__matmul__, torch.Tensor.matmul, torch.matmul):
+            x, packed = args
+            return packed.product(x)
+        return NotImplemented
+
+
+class _BFloat16(Packed):
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__(weight)
+        self._weight = weight.to(torch.bfloat16)
+        self._is_reordered = weight.device.type == "cpu"
+        if self._is_reordered:  # into the layout oneDNN multiplies with, once instead of at every product
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight)
+
+    def product(self, x: Tensor) -> Tensor:
+        low = x.to(torch.bfloat16)
+        if not self._is_reordered:
+            return (low @ self._weight.T).to(x.dtype)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(low, self._weight, None, "none", [], "")
+        return product.to(x.dtype)
+
+
+class _Int8(Packed):
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__(weight)
+        self._scales, whole = _whole_numbers(weight)  # (R, 1), (R, C)
+        self._scales = self._scales.T.contiguous()
+        self._columns = whole.T
+
+    def product(self, x: Tensor) -> Tensor:
+        scales, whole = _whole_numbers(x)
+        return torch._int_mm(whole, self._columns).to(x.dtype).mul_(scales * self._scales)
+
+
+def _whole_numbers(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Scales (N, 1) and whole numbers (N, C) whose products are about the rows (N, C)."""
+    scales = rows.abs().amax(dim=1, keepdim=True).div_(127).clamp_(min=SMALLEST)
+    return scales, (rows / scales).round_().to(torch.int8)
+
+
+def pack(weight: Tensor, packing: str) -> Packed:
+    """A float32 matrix (R, C), packed.
+
+    Args:
+        weight: on its device.
+        packing: one of `PACKINGS`.
+
+    Raises:
+        OptionError: the device does not compute with it natively.
+    """
+    if packing == "bf16":
+        if not has_bf16(weight.device):
+            raise OptionError("--precision", f"{weight.device} does not compute in bfloat16 by itself")
+        return _BFloat16(weight.detach())
+    if weight.device.type != "cpu":
+        raise OptionError("--precision", f"int8 is for processors, not for {weight.device}", "--precision bf16")
+    return _Int8(weight.detach())
