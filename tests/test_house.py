@@ -23,6 +23,7 @@ STAIRS: list[set[str]] = [
     {"score"},
     {"search"},
     {"train"},
+    {"bench"},
     {"cli"},
 ]
 """The rooms from the cellar to the roof: a module imports from its own room and from those below."""
@@ -39,6 +40,7 @@ OUTSIDE: dict[str, set[str]] = {
     "score": {"torch", "numpy"},
     "search": {"torch"},
     "train": {"torch"},
+    "bench": {"torch"},
     "cli": {"click", "rich"},
 }
 """The packages beside the standard library that a room may name."""
@@ -48,7 +50,7 @@ HOMES = {
     "zstandard": ("text/compression.py",),
     "compression": ("text/compression.py",),
     "sacrebleu": ("score/bleu.py",),
-    "matplotlib": ("cli/plot.py",),
+    "matplotlib": ("cli/figure.py",),
     "torch": ("cli/compute.py", "cli/info.py", "cli/training.py"),
     "triton": ("nn/kernels/",),
     "tensorboard": ("train/tensorboard.py",),

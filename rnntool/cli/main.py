@@ -52,6 +52,7 @@ COMMANDS = {
         "generate": "write text with a language model",
     },
     "Help": {
+        "bench": "measure how fast networks are trained and used here",
         "completion": "print the script that completes command lines in a shell",
         "man": "show a manual page of rnntool",
     },
@@ -59,7 +60,7 @@ COMMANDS = {
 """Every command under the heading where the help lists it, with the description of its manual page.
 
 `rnntool.cli.NAME` defines its `command`.  It is imported when it is asked for: help and completion of names need not wait
-for thirteen modules.
+for fourteen modules.
 """
 
 SUMMARIES = {name: summary for commands in COMMANDS.values() for name, summary in commands.items()}

@@ -63,7 +63,7 @@ def parse_output(text: str) -> Output:
     return Output(kind, tuple(int(cut) for cut in cuts))
 
 
-def settle_output(output: Output, counts: Sequence[int]) -> Output:
+def settle_output(output: Output, counts: Sequence[float]) -> Output:
     """The output layer with its cuts, chosen by the counts of the words where none are named.
 
     Raises:
@@ -82,7 +82,7 @@ SHARES = (0.8, 0.94)
 whatever lies behind a cut is predicted in two steps."""
 
 
-def choose_cuts(counts: Sequence[int]) -> tuple[int, ...]:
+def choose_cuts(counts: Sequence[float]) -> tuple[int, ...]:
     """Cuts such that the words before each make up the `SHARES` of the text.
 
     Args:

@@ -24,7 +24,6 @@ from rnntool.data.batch import Batch, Batches, Position
 from rnntool.data.order import mix
 from rnntool.errors import OutputError, RnntoolWarning, Stopped, TrainingError
 from rnntool.nn.cells.cell import State
-from rnntool.nn.noise import Noise
 from rnntool.nn.precision import product_dtype
 from rnntool.score.network import NetworkScorer
 from rnntool.score.perplexity import Tally, score_ids
@@ -34,6 +33,7 @@ from rnntool.train.optimizer import build_optimizer, is_row_wise, measure_gradie
 from rnntool.train.progress import Observer, StopRequest
 from rnntool.train.schedule import Schedule
 from rnntool.train.state import Place, Sums, load_state, save_state
+from rnntool.train.step import backward, noise_of
 from rnntool.train.watch import gradient_by_lag
 
 REPORTS_PER_EPOCH = 20
@@ -101,7 +101,7 @@ class Trainer:
 
         self._dtype = product_dtype(precision, device)
         self._sparse = is_row_wise(config) and not self.network.tied
-        self._generator = torch.Generator(device)
+        self._noise = noise_of(config, torch.Generator(device))
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
         self._failed_saves = 0
 
@@ -192,57 +192,20 @@ class Trainer:
         self.observer.stepped(progress=place.progress, loss=sums.nll / sums.tokens, tokens_per_second=sums.speed, lr=lr)
 
     def _backward(self, batch: Batch, window: int) -> float:
-        """Add one window's gradients, of the loss summed over its tokens, and return its Σ −log P."""
-        config = self.config
+        """Add one window's gradients and return its Σ −log P; its noise is a function of the seed and its number."""
         if batch.fresh:
             self.carried = self.network.state0(batch.inputs.shape[1])
-        noise = self._noise(window)
-        h, carried = self.network.run(
-            batch.inputs,
+        self._noise.generator.manual_seed(mix(self.config.seed, window))
+        nll, self.carried = backward(
+            self.network,
+            batch,
             self.carried,
-            noise=noise,
-            keep=batch.keep,
-            clip_step=config.clip_step,
+            self.config,
+            noise=self._noise,
             dtype=self._dtype,
             sparse=self._sparse,
         )
-        self.carried = tuple(s.detach() for s in carried)
-        h = h[len(h) - len(batch.targets) :]  # (S, B, O)
-        dropped = noise.drop(h, noise.output)
-        rows, targets = dropped.flatten(0, 1), batch.targets.flatten()
-        weights = None if batch.weights is None else batch.weights.flatten()
-        if batch.mask is not None:
-            counts = batch.mask.flatten()
-            rows, targets = rows[counts], targets[counts]
-            weights = None if weights is None else weights[counts]
-        loss, nll = self.network.output.loss(
-            rows, targets, weights=weights, smoothing=config.label_smoothing, dtype=self._dtype
-        )
-        if config.ar:
-            loss = loss + config.ar * batch.num_tokens * dropped.square().mean()
-        if config.tar and len(h) > 1:
-            loss = loss + config.tar * batch.num_tokens * (h[1:] - h[:-1]).square().mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(nll)
-
-    def _noise(self, window: int) -> Noise:
-        """The noise of one window: a function of the seed and of how many windows came before."""
-        config = self.config
-        self._generator.manual_seed(mix(config.seed, window))
-
-        def rate(own: float | None) -> float:
-            return (config.dropout or 0.0) if own is None else own
-
-        return Noise(
-            self._generator,
-            embed=config.dropout_embed,
-            input=rate(config.dropout_input),
-            layer=rate(config.dropout_layer),
-            output=rate(config.dropout_output),
-            recurrent=config.dropout_recurrent,
-            weight=config.dropout_weight,
-            locked=config.locked,
-        )
+        return nll
 
     # --- validations and reports -------------------------------------------------------------------------------------
 

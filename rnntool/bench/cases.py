@@ -1,0 +1,259 @@
+"""What is measured, each as a function from a workload to records.
+
+A record is a flat dict that JSON holds: case, what did it (`rnntool` or a baseline), shape, times, rates, and how they
+compare.  `seconds` are for one step, or one token where text is written.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from itertools import cycle
+from typing import Any
+
+import torch
+
+from rnntool import __version__
+from rnntool.bench import ceiling
+from rnntool.bench.gate import LIMITS, gradient_error
+from rnntool.bench.stock import StockModel, StockTrainer, StockWriter
+from rnntool.bench.timing import Timing, clock_name, take_turns
+from rnntool.bench.workload import Workload, batch_of
+from rnntool.errors import TrainingError
+from rnntool.models.network import Network
+from rnntool.nn.output.fused import BLOCK_BYTES
+from rnntool.nn.precision import has_bf16
+from rnntool.search.drawing import Bend, draw, uniform
+from rnntool.search.predictor import Predictor, Prefixes
+from rnntool.search.sampling import sample_stream
+from rnntool.train.optimizer import build_optimizer, is_row_wise, measure_gradients
+from rnntool.train.step import backward, noise_of
+
+Record = dict[str, Any]
+
+EOS = 1
+"""The word that ends a line in the random texts."""
+
+WRITTEN = {1: 40, 64: 10}
+"""Streams written at once, and how many tokens of each are timed as one."""
+
+
+def train(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
+    """Whole training steps, ours and stock torch's; and the share of ours that clipping and update take."""
+    error = gradient_error(workload, device, dtype)
+    if not error <= LIMITS[dtype]:
+        raise TrainingError("", f"gradients are off by {error:.2g} of their norm, more than {LIMITS[dtype]:g}")
+    ours = _Ours(workload, device, dtype)
+    stock = StockTrainer(StockModel(workload.network.parsed_arch, workload.vocab_size).to(device))
+    windows = cycle(workload.windows(device))
+
+    def stock_step() -> None:
+        window = next(windows)
+        stock.step(window[:-1], window[1:])
+
+    products = ceiling.products(device, tuple(dict.fromkeys([torch.float32, dtype])))
+    tasks: dict[str, Callable[[], object]] = {"rnntool": ours.step, "torch": stock_step, **products}
+    timings = take_turns(tasks, rounds=rounds, device=device)
+    update = take_turns({"update": ours.update}, rounds=rounds, device=device)["update"]
+    common = {**_machine(device), **_shape(workload), "precision": ceiling.name_of(dtype)}
+    ceilings = {
+        f"ceiling_gflops_{name}": round(ceiling.gflops(timing.minimum), 1)
+        for name, timing in timings.items()
+        if name in products
+    }
+    flops = 6 * _weights_multiplied(ours.network) * workload.num_tokens
+    for name in ("rnntool", "torch"):
+        timing = timings[name]
+        record = {"case": "train", "who": name, **common, **_times(timing, workload.num_tokens), **ceilings}
+        if workload.network.parsed_output.kind == "full" or name == "torch":
+            record["gflops"] = round(flops / timing.minimum / 1e9, 1)
+            best = ceiling.name_of(dtype if name == "rnntool" else torch.float32)
+            record["ceiling_share"] = round(record["gflops"] / ceilings[f"ceiling_gflops_{best}"], 3)
+        if name == "torch":
+            record["precision"] = "fp32"
+        else:
+            record |= _ratio(timings, "torch", "rnntool")
+            record |= {
+                "plan": ",".join(layer.plan.backend for layer in ours.network.decoder.stack),
+                "gradient_error": float(f"{error:.2g}"),
+                "update_seconds_min": update.minimum,
+                "update_share": round(update.minimum / timing.minimum, 4),
+                "largest_block_of_logits": BLOCK_BYTES,
+            }
+        yield record
+
+
+def head(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
+    """The loss with all its gradients against the three products that it cannot do without."""
+    network = workload.build(device)
+    N, V = workload.num_tokens, workload.vocab_size
+    h = torch.randn(N, network.decoder.output_size, device=device).requires_grad_()
+    targets = workload.windows(device)[0][1:].flatten()
+    U, x = network.output.weight.detach().to(dtype), h.detach().to(dtype)
+    dz = torch.randn(N, V, device=device).to(dtype)
+
+    def loss() -> None:
+        network.output.zero_grad()
+        value, _ = network.output.loss(h, targets, dtype=dtype)
+        value.backward()  # type: ignore[no-untyped-call]
+
+    def bare() -> None:
+        x @ U.T
+        dz @ U
+        dz.T @ x
+
+    timings = take_turns({"rnntool": loss, "products": bare}, rounds=rounds, device=device)
+    common = {**_machine(device), **_shape(workload), "precision": ceiling.name_of(dtype)}
+    for name, timing in timings.items():
+        record = {"case": "head", "who": name, **common, **_times(timing, N)}
+        if name == "rnntool":
+            record["over_products"] = round(timing.minimum / timings["products"].minimum, 3)
+        yield record
+
+
+def generate(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
+    """Text, one stream and many, at each precision, against stock torch one step at a time."""
+    del dtype
+    network = workload.build(device)
+    stock = StockModel(workload.network.parsed_arch, workload.vocab_size).to(device)
+    precisions = ["fp64", "fp32"] if device.type != "mps" else ["fp32"]
+    precisions += ["bf16"] * has_bf16(device) + ["int8"] * (device.type == "cpu")
+    for streams, length in WRITTEN.items():
+        writer = StockWriter(stock, streams)
+        tasks: dict[str, Callable[[], object]] = {"torch": lambda writer=writer, n=length: writer.write(n)}  # type: ignore[misc]
+        for precision in precisions:
+            predictor = Predictor([network], [1.0], eos_id=EOS, precision=precision)
+            tasks[precision] = _stream(predictor, length) if streams == 1 else _streams(predictor, streams, length)
+        timings = take_turns(tasks, rounds=rounds, device=device)
+        for name, timing in timings.items():
+            each = Timing(tuple(seconds / length for seconds in timing.seconds))
+            record = {"case": "generate", "who": "torch" if name == "torch" else "rnntool", **_machine(device)}
+            record |= {**_shape(workload), "batch_size": streams, "precision": "fp32" if name == "torch" else name}
+            record |= _times(each, streams)
+            yield record | (_ratio(timings, "torch", name) if name != "torch" else {})
+
+
+CASES: Mapping[str, Callable[[Workload, torch.device, torch.dtype, int], Iterator[Record]]] = {
+    "train": train,
+    "head": head,
+    "generate": generate,
+}
+"""By name."""
+
+
+# --- their parts ---------------------------------------------------------------------------------------------------------
+
+
+class _Ours:
+    """Training steps as the training loop does them."""
+
+    def __init__(self, workload: Workload, device: torch.device, dtype: torch.dtype) -> None:
+        self.workload = workload
+        self.dtype = dtype
+        self.network = workload.build(device)
+        self.optimizer = build_optimizer(workload.training, self.network.parameters())
+        self.optimizer.lr = 1e-4
+        self.noise = noise_of(workload.training, torch.Generator(device))
+        self.state = self.network.state0(workload.training.batch_size)
+        self.windows = cycle(workload.windows(device))
+        self.sparse = is_row_wise(workload.training) and not self.network.tied
+
+    def step(self) -> None:
+        """Gradients and update."""
+        self.optimizer.zero_grad()
+        _, self.state = backward(
+            self.network,
+            batch_of(next(self.windows)),
+            self.state,
+            self.workload.training,
+            noise=self.noise,
+            dtype=self.dtype,
+            sparse=self.sparse,
+        )
+        self.update()
+
+    def update(self) -> None:
+        """Clipping and the optimiser, with the gradients that are there."""
+        training = self.workload.training
+        _, divisor = measure_gradients(
+            self.network.parameters(), tokens=self.workload.num_tokens, norm=training.clip, value=training.clip_value
+        )
+        self.optimizer.step(divisor)
+
+
+def _stream(predictor: Predictor, length: int) -> Callable[[], object]:
+    """One running text, as `rnntool generate --words` writes it."""
+    seeds = iter(range(1 << 30))
+    return lambda: list(sample_stream(predictor, bend=Bend(), num_tokens=length, carry=True, seed=next(seeds)))
+
+
+def _streams(predictor: Predictor, streams: int, length: int) -> Callable[[], object]:
+    """Several running texts side by side."""
+
+    def write() -> None:
+        prefix = predictor.begin(()).at([0] * streams)
+        for position in range(length):
+            log_probs, state = predictor.step(prefix)
+            chosen = draw(log_probs, [uniform(1, stream, position) for stream in range(streams)], Bend())
+            prefix = Prefixes(chosen, state)
+
+    return write
+
+
+def _weights_multiplied(network: Network) -> int:
+    """Weights that every token is multiplied with: two FLOP forward each, four back."""
+    matrices = [w for layer in network.decoder.stack for w in layer.weights().values() if w.dim() == 2]
+    return sum(w.numel() for w in matrices) + network.output.weight.numel()
+
+
+def _machine(device: torch.device) -> Record:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "rnntool": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": str(device),
+        "machine": name,
+        "threads": torch.get_num_threads(),
+        "clock": clock_name(device),
+    }
+
+
+def _shape(workload: Workload) -> Record:
+    training = workload.training
+    return {
+        "arch": str(workload.network.parsed_arch),
+        "output": workload.settled.output,
+        "vocab_size": workload.vocab_size,
+        "batch_size": training.batch_size,
+        "bptt": training.bptt,
+        "optimizer": training.optimizer,
+    }
+
+
+def _times(timing: Timing, num_tokens: int) -> Record:
+    return {
+        "rounds": len(timing.seconds),
+        "seconds_min": timing.minimum,
+        "seconds_median": timing.median,
+        "noisy": timing.is_noisy,
+        "tokens_per_second": round(num_tokens / timing.minimum),
+        "peak_memory": _peak_memory(),
+    }
+
+
+def _ratio(timings: Mapping[str, Timing], slow: str, fast: str) -> Record:
+    """How many times as fast, by the fastest rounds and by those in the middle."""
+    return {
+        "speedup": round(timings[slow].minimum / timings[fast].minimum, 2),
+        "speedup_median": round(timings[slow].median / timings[fast].median, 2),
+    }
+
+
+def _peak_memory() -> int:
+    """The largest resident size of this process so far, in bytes."""
+    import resource
+
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else size * 1024

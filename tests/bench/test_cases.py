@@ -1,0 +1,122 @@
+"""What is measured is what it is called: the baselines compute the same, and wrong gradients are never timed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+
+from rnntool.bench import cases, gate
+from rnntool.bench.stock import StockModel, StockTrainer, StockWriter
+from rnntool.bench.workload import Workload, batch_of
+from rnntool.config.arch import parse_arch
+from rnntool.config.network import NetworkConfig
+from rnntool.config.training import TrainingConfig
+from rnntool.errors import OptionError, TrainingError
+from rnntool.nn.cells.build import build_cell
+from rnntool.nn.kernels import reference
+
+CPU = torch.device("cpu")
+
+
+def workload(arch: str = "lstm:6", output: str = "full", V: int = 30, **training: object) -> Workload:
+    counts = tuple(V / rank for rank in range(1, V + 1))
+    config = TrainingConfig(batch_size=4, bptt=5, optimizer="sgd", dropout=0.0, **training)  # type: ignore[arg-type]
+    return Workload(NetworkConfig(arch, output=output), config, counts)
+
+
+def test_windows_follow_each_other_and_frequent_words_are_frequent() -> None:
+    windows = workload(V=100).windows(CPU)
+    assert all(window.shape == (6, 4) for window in windows)
+    for one, other in pairwise(windows):
+        assert torch.equal(one[-1], other[0])
+    words = torch.cat(windows)
+    assert (words < 10).sum() > (words >= 50).sum()
+
+
+@pytest.mark.parametrize("arch", ["elman:6", "gru:2x6", "lstm:6", "scrn:6+3", "trace:6", "jordan:6", "gru-before:6"])
+@pytest.mark.parametrize("output", ["full", "adaptive"])
+def test_gradients_are_right_in_float32(arch: str, output: str) -> None:
+    assert gate.gradient_error(workload(arch, output), CPU, torch.float32) < gate.LIMITS[torch.float32]
+
+
+def test_wrong_gradients_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "gradient_error", lambda *_: 0.5)
+    with pytest.raises(TrainingError) as refused:
+        list(cases.train(workload(), CPU, torch.float32, 1))
+    assert str(refused.value) == "gradients are off by 0.5 of their norm, more than 2e-05"
+
+
+def test_what_is_no_number_is_wrong_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "gradient_error", lambda *_: float("nan"))
+    with pytest.raises(TrainingError):
+        list(cases.train(workload(), CPU, torch.float32, 1))
+
+
+def test_the_baseline_of_scrn_is_that_network() -> None:
+    """The loop everyone writes against the cell's own steps, with the same weights."""
+    stock = StockModel(parse_arch("scrn:6+3@0.9"), 30)
+    cell = build_cell(parse_arch("scrn:6+3@0.9"), 9)
+    loop = stock.network
+    weights = {
+        "weight_is": loop.B.weight,
+        "weight_ih": loop.A.weight,
+        "weight_hh": loop.R.weight,
+        "weight_sh": loop.P.weight,
+        "bias": loop.A.bias,
+    }
+    x = torch.randn(5, 4, 9)
+    ours, _ = reference.run(cell, weights, x, cell.state0(4, x))
+    theirs, _ = loop(x, None)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("arch", ["elman:6", "elman:6,relu", "gru:2x6", "lstm:6", "scrn:6+3"])
+def test_baselines_learn(arch: str) -> None:
+    """Ten passes over the same windows bring the loss down from ln 30 by more than a tenth of a nat."""
+    stock = StockTrainer(StockModel(parse_arch(arch), 30), lr=2.0)
+    course = [stock.step(window[:-1], window[1:]) for _ in range(10) for window in workload().windows(CPU)]
+    assert sum(course[-20:]) / 20 < sum(course[:20]) / 20 - 0.1
+
+
+def test_a_network_without_a_baseline_is_named() -> None:
+    with pytest.raises(OptionError) as refused:
+        StockModel(parse_arch("jordan:6"), 30)
+    assert str(refused.value) == "--arch: jordan:6@0.5 has no baseline; lstm, gru, elman and scrn of one layer have"
+
+
+def test_the_baseline_writes_every_stream() -> None:
+    text = StockWriter(StockModel(parse_arch("gru:6"), 30), 3).write(7)
+    assert [len(row) for row in text] == [3] * 7
+    assert all(0 <= word < 30 for row in text for word in row)
+
+
+def test_our_step_is_the_training_loops() -> None:
+    """One step from the same weights and windows gives the loss of the network on that window, and moves weights."""
+    work = workload()
+    ours = cases._Ours(work, CPU, torch.float32)
+    before = [p.detach().clone() for p in ours.network.parameters()]
+    ours.step()
+    assert all(not torch.equal(old, new) for old, new in zip(before, ours.network.parameters(), strict=True))
+    window = work.windows(CPU)[0]
+    assert batch_of(window).num_tokens == 20
+    assert torch.equal(next(ours.windows), work.windows(CPU)[1])
+
+
+@pytest.mark.parametrize("output", ["full", "adaptive"])
+def test_records_of_every_case_hold_what_is_promised(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "WRITTEN", {1: 2, 3: 1})
+    work = replace(workload(output=output), seed=3)
+    for name, case in cases.CASES.items():
+        records = list(case(work, CPU, torch.float32, 2))
+        assert {record["case"] for record in records} == {name}
+        for record in records:
+            assert record["seconds_median"] >= record["seconds_min"] > 0
+            assert record["tokens_per_second"] > 0
+            assert record["rounds"] == 2
+            assert (record["arch"], record["vocab_size"], record["threads"]) == ("lstm:6", 30, torch.get_num_threads())
+        if name != "head":
+            ours = [record for record in records if record["who"] == "rnntool"]
+            assert all(record["speedup"] > 0 for record in ours)
