@@ -23,7 +23,7 @@ from rnntool.bench.workload import Workload, batch_of
 from rnntool.errors import TrainingError
 from rnntool.models.network import Network
 from rnntool.nn.output.fused import BLOCK_BYTES
-from rnntool.nn.precision import has_bf16
+from rnntool.nn.precision import has_bf16, has_int8
 from rnntool.search.drawing import Bend, draw, uniform
 from rnntool.search.predictor import Predictor, Prefixes
 from rnntool.search.sampling import sample_stream
@@ -118,7 +118,7 @@ def generate(workload: Workload, device: torch.device, dtype: torch.dtype, round
     network = workload.build(device)
     stock = StockModel(workload.network.parsed_arch, workload.vocab_size).to(device)
     precisions = ["fp64", "fp32"] if device.type != "mps" else ["fp32"]
-    precisions += ["bf16"] * has_bf16(device) + ["int8"] * (device.type == "cpu")
+    precisions += ["bf16"] * has_bf16(device) + ["int8"] * (device.type == "cpu" and has_int8())
     for streams, length in WRITTEN.items():
         writer = StockWriter(stock, streams)
         tasks: dict[str, Callable[[], object]] = {"torch": lambda writer=writer, n=length: writer.write(n)}  # type: ignore[misc]

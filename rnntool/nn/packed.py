@@ -18,10 +18,13 @@ import torch
 from torch import Tensor
 
 from rnntool.errors import OptionError
-from rnntool.nn.precision import has_bf16
+from rnntool.nn.precision import has_bf16, has_int8
 
 PACKINGS = ("bf16", "int8")
 """What a matrix can be packed to."""
+
+SIGN = 0x80
+"""The bit by which a number from -128 to 127 and the same plus 128 differ."""
 
 SMALLEST = 1e-30
 """Least scale, so that a row of zeros can be divided by its own."""
@@ -84,13 +87,18 @@ class _BFloat16(Packed):
 class _Int8(Packed):
     def __init__(self, weight: Tensor) -> None:
         super().__init__(weight)
-        self._scales, whole = _whole_numbers(weight)  # (R, 1), (R, C)
-        self._scales = self._scales.T.contiguous()
-        self._columns = whole.T
+        scales, whole = _whole_numbers(weight)  # (R, 1), (R, C)
+        self._scales = scales[:, 0].contiguous()
+        self._zeros = torch.zeros(len(weight), dtype=torch.int32)
+        self._weight = torch.ops.onednn.qlinear_prepack(whole, None)
 
     def product(self, x: Tensor) -> Tensor:
         scales, whole = _whole_numbers(x)
-        return torch._int_mm(whole, self._columns).to(x.dtype).mul_(scales * self._scales)
+        shifted = whole.view(torch.uint8) ^ SIGN  # n + 128, the kind of number that the instructions want
+        product: Tensor = torch.ops.onednn.qlinear_pointwise(
+            shifted, 1.0, 128, self._weight, self._scales, self._zeros, None, 1.0, 0, x.dtype, "none", [], ""
+        )
+        return product.mul_(scales)
 
 
 def _whole_numbers(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,4 +123,6 @@ def pack(weight: Tensor, packing: str) -> Packed:
         return _BFloat16(weight.detach())
     if weight.device.type != "cpu":
         raise OptionError("--precision", f"int8 is for processors, not for {weight.device}", "--precision bf16")
+    if not has_int8():
+        raise OptionError("--precision", "this processor has no instructions for int8 (VNNI)", "--precision fp32")
     return _Int8(weight.detach())

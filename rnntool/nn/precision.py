@@ -58,6 +58,11 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and _processor_has_bf16()
 
 
+def has_int8() -> bool:
+    """Whether the processor sums products of 8-bit numbers without overflow, by one instruction (VNNI)."""
+    return platform.machine() in ("x86_64", "AMD64") and bool(torch.cpu._is_vnni_supported())
+
+
 @cache
 def _processor_has_bf16() -> bool:
     """oneDNN says yes on every x86 with AVX-512, where it may only emulate it, and still has no LSTM on some."""

@@ -221,8 +221,8 @@ def test_lower_precisions_write_lines_as_likely(generate: Run, precision: str) -
     """The likeliest line is the same, and its log-probability within a few per cent."""
     words = ("--temperature", "0", "--scores", "--max-tokens", "20")
     done = generate(*words, "--precision", precision)
-    if "does not compute in bfloat16" in done.err:
-        pytest.skip("this processor does not compute in bfloat16 by itself")
+    if done.status == 2:
+        pytest.skip(done.err)
     assert done.status == 0, done.err
     (exact, text), (near, found) = (line.split("\t") for line in (generate(*words).out + done.out).splitlines())
     assert found == text

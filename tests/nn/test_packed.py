@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rnntool.nn.packed import PACKINGS, Packed, pack
-from rnntool.nn.precision import has_bf16
+from rnntool.nn.precision import has_bf16, has_int8
 
 ERRORS = {"bf16": 4e-3, "int8": 1.5e-2}
 """Of a product of normal numbers, relative to its norm: 2⁻⁸, and steps of 1/127 of a row's largest, about 3 σ, in both
@@ -14,8 +14,8 @@ factors."""
 
 
 def packed(weight: torch.Tensor, packing: str) -> Packed:
-    if packing == "bf16" and not has_bf16(torch.device("cpu")):
-        pytest.skip("this processor does not compute in bfloat16 by itself")
+    if not (has_bf16(torch.device("cpu")) if packing == "bf16" else has_int8()):
+        pytest.skip(f"this processor does not compute in {packing} by itself")
     return pack(weight, packing)
 
 
@@ -45,7 +45,7 @@ def test_some_rows_of_it_are_those_of_the_product(packing: str) -> None:
 
 
 def test_sums_of_whole_numbers_do_not_depend_on_other_rows() -> None:
-    low, x = pack(normal(50, 30), "int8"), normal(9, 30, seed=2)
+    low, x = packed(normal(50, 30), "int8"), normal(9, 30, seed=2)
     alone = torch.cat([low.product(row[None]) for row in x])
     assert torch.equal(low.product(x), alone)
 
@@ -55,16 +55,16 @@ def test_whole_numbers_by_hand() -> None:
 
     64 · 127 − 127 · 64 = 0, times 2/127; the exact product, 127 − 127, is 0, too.
     """
-    low = pack(torch.tensor([[127.0, -254.0]]), "int8")
+    low = packed(torch.tensor([[127.0, -254.0]]), "int8")
     assert low.product(torch.tensor([[1.0, 0.5]])).item() == 0
     assert low.product(torch.tensor([[0.0, 1.0]])).item() == pytest.approx(-254)
 
 
 def test_a_row_of_zeros_gives_zeros() -> None:
-    low = pack(torch.zeros(4, 3), "int8")
+    low = packed(torch.zeros(4, 3), "int8")
     assert not low.product(torch.zeros(2, 3)).any()
 
 
 def test_anything_else_is_refused() -> None:
     with pytest.raises(TypeError):
-        torch.ones(2, 3) + pack(torch.ones(4, 3), "int8")  # type: ignore[operator]
+        torch.ones(2, 3) + packed(torch.ones(4, 3), "int8")  # type: ignore[operator]
