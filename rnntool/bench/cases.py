@@ -21,13 +21,13 @@ from rnntool.bench.stock import StockModel, StockTrainer, StockWriter
 from rnntool.bench.timing import Timing, clock_name, take_turns
 from rnntool.bench.workload import Workload, batch_of
 from rnntool.errors import TrainingError
-from rnntool.models.network import Network
 from rnntool.nn.output.fused import BLOCK_BYTES
 from rnntool.nn.precision import has_bf16, has_int8
 from rnntool.search.drawing import Bend, draw, uniform
 from rnntool.search.predictor import Predictor, Prefixes
 from rnntool.search.sampling import sample_stream
 from rnntool.train.optimizer import build_optimizer, is_row_wise, measure_gradients
+from rnntool.train.spending import expect
 from rnntool.train.step import backward, noise_of
 
 Record = dict[str, Any]
@@ -62,14 +62,15 @@ def train(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: 
         for name, timing in timings.items()
         if name in products
     }
-    flops = 6 * _weights_multiplied(ours.network) * workload.num_tokens
+    cost = expect(ours.network, workload.counts, num_tokens=workload.num_tokens, dtype=dtype, device=device)
+    full = 6 * workload.num_tokens * ours.network.decoder.output_size * workload.vocab_size / 1e9
     for name in ("rnntool", "torch"):
         timing = timings[name]
         record = {"case": "train", "who": name, **common, **_times(timing, workload.num_tokens), **ceilings}
-        if workload.network.parsed_output.kind == "full" or name == "torch":
-            record["gflops"] = round(flops / timing.minimum / 1e9, 1)
-            best = ceiling.name_of(dtype if name == "rnntool" else torch.float32)
-            record["ceiling_share"] = round(record["gflops"] / ceilings[f"ceiling_gflops_{best}"], 3)
+        gflop = cost.layers_gflop + (cost.output_gflop if name == "rnntool" else full)
+        record["gflops"] = round(gflop / timing.minimum, 1)
+        best = ceiling.name_of(dtype if name == "rnntool" else torch.float32)
+        record["ceiling_share"] = round(record["gflops"] / ceilings[f"ceiling_gflops_{best}"], 3)
         if name == "torch":
             record["precision"] = "fp32"
         else:
@@ -199,12 +200,6 @@ def _streams(predictor: Predictor, streams: int, length: int) -> Callable[[], ob
             prefix = Prefixes(chosen, state)
 
     return write
-
-
-def _weights_multiplied(network: Network) -> int:
-    """Weights that every token is multiplied with: two FLOP forward each, four back."""
-    matrices = [w for layer in network.decoder.stack for w in layer.weights().values() if w.dim() == 2]
-    return sum(w.numel() for w in matrices) + network.output.weight.numel()
 
 
 def _machine(device: torch.device) -> Record:

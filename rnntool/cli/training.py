@@ -15,11 +15,13 @@ from rnntool.checkpoint.run import RunDirectory
 from rnntool.cli import report
 from rnntool.cli.progress import watching
 from rnntool.nn.plan import choose_plan
+from rnntool.nn.precision import product_dtype
 from rnntool.text.corpus import Corpus
 from rnntool.train import job as jobs
 from rnntool.train.job import Job
 from rnntool.train.loop import Trainer
 from rnntool.train.progress import StopRequest
+from rnntool.train.spending import Stopwatch, expect
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
         job = jobs.settled(job, model.network, train)
         model = replace(model, provenance=_provenance(job, train, valid))
         model.network.to(manner.device)
-        if manner.explain:
-            _explain(model, manner.device)
         batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
         _introduce(job, model, train, valid, batches.num_batches)
+        if manner.explain:
+            _explain(job, model, manner.device)
         with watching(job.training.max_epochs) as view:
             trainer = Trainer(
                 model,
@@ -79,6 +81,8 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
             reason = trainer.train()
         directory.drop_corpus()
         best = math.exp(trainer.schedule.best)
+        if manner.explain:
+            _account(trainer.stopwatch)
         report.say(f"finished: {reason}; validation perplexity {best:.2f}; {directory.best}")
     finally:
         if not directory.has_run:
@@ -96,9 +100,9 @@ def rehearse(job: Job, manner: Manner) -> None:
         job = jobs.settled(job, model.network, train)
         batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
         num_batches = batches.num_batches
-        if manner.explain:
-            _explain(model, manner.device)
         _introduce(job, model, train, valid, num_batches)
+        if manner.explain:
+            _explain(job, model, manner.device)
     weights = 4 * model.network.num_parameters
     config = job.training
     adam = 3 + bool(config.beta1)
@@ -121,12 +125,28 @@ def _introduce(job: Job, model: Model, train: Corpus, valid: Corpus, num_batches
     )
 
 
-def _explain(model: Model, device: torch.device) -> None:
-    """How each layer is driven, and why so."""
-    for number, layer in enumerate(model.network.decoder.stack, 1):
+def _explain(job: Job, model: Model, device: torch.device) -> None:
+    """How each layer is driven, and why so; and what an update is expected to cost."""
+    network, config = model.network, job.training
+    for number, layer in enumerate(network.decoder.stack, 1):
         plan = choose_plan(layer.cell, backend=layer.backend, device=device)
         report.say(f"layer {number}: {plan.backend}: {plan.reason}")
-    report.say("output: full softmax fused with the loss, in blocks; evaluation in float32")
+    dtype = product_dtype(job.precision, device)
+    lowest = "bfloat16" if dtype is torch.bfloat16 else "float32"
+    report.say(f"output: {model.config.output}, fused with the loss, in blocks; evaluation in float32")
+    tokens = config.batch_size * (config.bptt_every or config.bptt) * config.accumulate
+    cost = expect(network, model.vocabulary.counts, num_tokens=tokens, dtype=dtype, device=device)
+    for part, gflop in (("layers", cost.layers_gflop), ("output layer", cost.output_gflop)):
+        share = gflop / (cost.layers_gflop + cost.output_gflop)
+        milliseconds = 1000 * gflop / cost.gflops
+        report.say(f"expected an update: {part}: {gflop:.3g} GFLOP, {share:.0%}, {milliseconds:.3g} ms at full speed")
+    report.say(f"full speed: {cost.gflops:.0f} GFLOP/s, products of {lowest} measured just now")
+
+
+def _account(stopwatch: Stopwatch) -> None:
+    """What the run's time was spent on."""
+    for part, seconds, share in stopwatch.shares():
+        report.say(f"spent: {part}: {seconds:.3g} s, {share:.0%}")
 
 
 def _provenance(job: Job, train: Corpus, valid: Corpus) -> dict[str, object]:

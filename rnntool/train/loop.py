@@ -32,6 +32,7 @@ from rnntool.train.average import Average
 from rnntool.train.optimizer import build_optimizer, is_row_wise, measure_gradients
 from rnntool.train.progress import Observer, StopRequest
 from rnntool.train.schedule import Schedule
+from rnntool.train.spending import Stopwatch
 from rnntool.train.state import Place, Sums, load_state, save_state
 from rnntool.train.step import backward, noise_of
 from rnntool.train.watch import gradient_by_lag
@@ -104,6 +105,7 @@ class Trainer:
         self._noise = noise_of(config, torch.Generator(device))
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
         self._failed_saves = 0
+        self.stopwatch = Stopwatch()
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -130,6 +132,7 @@ class Trainer:
             self._save()
         self._began = self._tick = self._saved = time.monotonic()
         self.stop.is_heard = True
+        self.stopwatch.start()
         while not self._is_over:
             self._epoch()
 
@@ -145,6 +148,7 @@ class Trainer:
             if len(group) < self.config.accumulate and not batch.ends_epoch:
                 continue
             before = self.place.progress
+            self.stopwatch.lap("data")
             self._update(group)
             group = []
             marks = self.config.validations
@@ -152,9 +156,11 @@ class Trainer:
                 self._validate()
             elif self.place.sums.updates >= self._report_every:
                 self._write(self._record())
+            self.stopwatch.lap("validation and saving")
             if self._is_over:
                 return
             self._pause()
+            self.stopwatch.lap("validation and saving")
 
     def _update(self, group: list[Batch]) -> None:
         """One update from a group of windows."""
@@ -175,6 +181,7 @@ class Trainer:
         self._check_sound(nll / tokens, norm, lr)
         self.optimizer.step(divisor)
         self.average.update()
+        self.stopwatch.lap("update")
 
         seconds = self._elapse()
         place.step += 1
@@ -204,6 +211,7 @@ class Trainer:
             noise=self._noise,
             dtype=self._dtype,
             sparse=self._sparse,
+            stopwatch=self.stopwatch,
         )
         return nll
 

@@ -9,6 +9,7 @@ from rnntool.data.batch import Batch
 from rnntool.models.network import Network
 from rnntool.nn.cells.cell import State
 from rnntool.nn.noise import Noise
+from rnntool.train.spending import Stopwatch
 
 
 def backward(
@@ -20,6 +21,7 @@ def backward(
     noise: Noise,
     dtype: torch.dtype,
     sparse: bool,
+    stopwatch: Stopwatch | None = None,
 ) -> tuple[float, State]:
     """Add the gradients of a window's loss, summed over its tokens, to those of the weights.
 
@@ -31,6 +33,7 @@ def backward(
         noise: dropout.
         dtype: lowest that products may have.
         sparse: whether the embedding's gradient is that of the rows read alone; not if it is tied.
+        stopwatch: what tells the parts' times apart.
 
     Returns:
         Σ −log P of the targets that count, in nats; and the state from which the next window starts.
@@ -38,6 +41,8 @@ def backward(
     h, after = network.run(
         batch.inputs, state, noise=noise, keep=batch.keep, clip_step=config.clip_step, dtype=dtype, sparse=sparse
     )
+    if stopwatch:
+        stopwatch.lap("layers forward")
     h = h[len(h) - len(batch.targets) :]  # (S, B, O)
     dropped = noise.drop(h, noise.output)
     rows, targets = dropped.flatten(0, 1), batch.targets.flatten()
@@ -51,7 +56,11 @@ def backward(
         loss = loss + config.ar * batch.num_tokens * dropped.square().mean()
     if config.tar and len(h) > 1:
         loss = loss + config.tar * batch.num_tokens * (h[1:] - h[:-1]).square().mean()
+    if stopwatch:
+        stopwatch.lap("output layer")
     loss.backward()  # type: ignore[no-untyped-call]
+    if stopwatch:
+        stopwatch.lap("layers back")
     return float(nll), tuple(s.detach() for s in after)
 
 

@@ -202,6 +202,21 @@ def test_directories_made_for_a_run_that_cannot_begin_are_removed(train: Train, 
     assert list((here / "kept").iterdir()) == []
 
 
+def test_explaining_says_what_is_expected_and_what_was_spent(train: Train) -> None:
+    done = train(f"{SMALL} --output adaptive:3 --explain -o run train.txt")
+    assert done.status == 0, done.err
+    assert re.search(r"^output: adaptive:3, fused with the loss, in blocks; evaluation in float32$", done.err, re.M)
+    shares = re.findall(
+        r"^expected an update: [a-z ]+: [\d.e-]+ GFLOP, (\d+)%, [\d.e-]+ ms at full speed$", done.err, re.M
+    )
+    assert len(shares) == 2
+    assert 99 <= sum(map(int, shares)) <= 101
+    assert re.search(r"^full speed: \d+ GFLOP/s, products of (bfloat16|float32) measured just now$", done.err, re.M)
+    spent = re.findall(r"^spent: ([a-z ]+): [\d.e-]+ s, \d+%$", done.err, re.M)
+    assert "validation and saving" in spent
+    assert len(spent) == 6
+
+
 def test_explaining_names_how_each_layer_is_driven(train: Train) -> None:
     done = train(f"{BASE} --explain --dry-run -o run train.txt")
     assert "layer 1: vendor: LSTM maps exactly onto torch's own network\n" in done.err

@@ -99,6 +99,15 @@ def test_nll_of_a_row_does_not_depend_on_its_neighbours() -> None:
     torch.testing.assert_close(together, alone, rtol=1e-13, atol=0)
 
 
+def test_rows_are_counted_as_often_as_they_are_computed() -> None:
+    """Head of 10 words and two entries for all; 20 words for 30 of 100 tokens, 20 more for 10 of them: 12 + 6 + 2."""
+    softmax = layer((10, 30))
+    counts = [6.0] * 10 + [1.5] * 20 + [0.5] * 20
+    assert softmax.rows_computed(counts) == pytest.approx(20)
+    zipf = softmax.rows_computed([0.0] * V)
+    assert zipf == pytest.approx(softmax.rows_computed([1 / rank for rank in range(1, V + 1)]))
+
+
 def test_two_steps_by_hand() -> None:
     """One word in the head, two in a group; all weights zero but biases: head (ln 3, 0), group (0, ln 2).
 

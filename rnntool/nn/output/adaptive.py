@@ -51,6 +51,13 @@ class AdaptiveSoftmax(OutputLayer):
         """As `OutputLayer.rows`: one for every word, then one for every group."""
         return torch.cat([self.weight, self.group_weight]), torch.cat([self.bias, self.group_bias])
 
+    def rows_computed(self, counts: Sequence[float]) -> float:
+        """As `OutputLayer.rows_computed`: the head, and a group as often as it has the target."""
+        weights = counts if any(counts) else [1 / rank for rank in range(1, len(counts) + 1)]
+        groups = _groups(self.cuts, len(self.bias))
+        sizes = sum((words.stop - words.start) * sum(weights[words]) for words in groups)
+        return float(self.cuts[0] + len(self.cuts) + sizes / sum(weights))
+
     def normalize(self, z: Tensor) -> Tensor:
         """As `OutputLayer.normalize`."""
         first, vocab_size = self.cuts[0], len(self.bias)

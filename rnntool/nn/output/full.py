@@ -7,6 +7,7 @@ The loss is fused with its gradients (`fused`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -32,6 +33,10 @@ class FullSoftmax(OutputLayer):
     def rows(self) -> tuple[Tensor, Tensor]:
         """As `OutputLayer.rows`: one for every word."""
         return self.weight, self.bias
+
+    def rows_computed(self, counts: Sequence[float]) -> float:
+        """As `OutputLayer.rows_computed`: all."""
+        return float(len(self.bias))
 
     def normalize(self, z: Tensor) -> Tensor:
         """As `OutputLayer.normalize`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,13 @@ class OutputLayer(nn.Module, ABC):
     @abstractmethod
     def rows(self) -> tuple[Tensor, Tensor]:
         """U (R, H) and b (R,), with which logits U h + b are all that `normalize` needs."""
+
+    @abstractmethod
+    def rows_computed(self, counts: Sequence[float]) -> float:
+        """How many rows of U a hidden state is multiplied with in training, on average over words by their counts (V,).
+
+        All counts zero: word r occurs in proportion to 1/r.
+        """
 
     @abstractmethod
     def normalize(self, z: Tensor) -> Tensor:
