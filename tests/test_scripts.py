@@ -89,6 +89,20 @@ def test_setup_says_which_python_it_needs(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
+def test_the_benchmark_prints_its_table(tmp_path: Path) -> None:
+    """In one round, with a hundred words."""
+    environment = {**os.environ, "ROUNDS": "1", "WORDS": "100", "RECORDS": "records.jsonl"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [ROOT / "scripts" / "bench"], capture_output=True, text=True, env=environment, cwd=tmp_path, check=True
+    )
+    heading, *rows = done.stdout.splitlines()
+    assert heading.split() == ["measured", "on", "one", "thread", "wanted", "found"]
+    assert len(rows) == 9
+    assert all(float(row.split()[-1]) > 0 for row in rows)
+    assert len((tmp_path / "records.jsonl").read_text().splitlines()) > 20
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of this checkout."""

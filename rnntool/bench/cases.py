@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -35,8 +36,8 @@ Record = dict[str, Any]
 EOS = 1
 """The word that ends a line in the random texts."""
 
-WRITTEN = {1: 40, 64: 10}
-"""Streams written at once, and how many tokens of each are timed as one."""
+STREAMS = 64
+"""Texts that `batch` writes side by side."""
 
 
 def train(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
@@ -114,31 +115,44 @@ def head(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: i
 
 
 def generate(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
-    """Text, one stream and many, at each precision, against stock torch one step at a time."""
+    """One running text, at each precision, against stock torch one step at a time."""
     del dtype
+    return _write(workload, device, rounds, 1, 40)
+
+
+def batch(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
+    """The same for many texts side by side."""
+    del dtype
+    return _write(workload, device, rounds, STREAMS, 10)
+
+
+def _write(workload: Workload, device: torch.device, rounds: int, streams: int, length: int) -> Iterator[Record]:
+    """Texts of `length` tokens each."""
     network = workload.build(device)
-    stock = StockModel(workload.network.parsed_arch, workload.vocab_size).to(device)
+    writer = StockWriter(StockModel(workload.network.parsed_arch, workload.vocab_size).to(device), streams)
     precisions = ["fp64", "fp32"] if device.type != "mps" else ["fp32"]
     precisions += ["bf16"] * has_bf16(device) + ["int8"] * (device.type == "cpu" and has_int8())
-    for streams, length in WRITTEN.items():
-        writer = StockWriter(stock, streams)
-        tasks: dict[str, Callable[[], object]] = {"torch": lambda writer=writer, n=length: writer.write(n)}  # type: ignore[misc]
-        for precision in precisions:
-            predictor = Predictor([network], [1.0], eos_id=EOS, precision=precision)
-            tasks[precision] = _stream(predictor, length) if streams == 1 else _streams(predictor, streams, length)
-        timings = take_turns(tasks, rounds=rounds, device=device)
-        for name, timing in timings.items():
-            each = Timing(tuple(seconds / length for seconds in timing.seconds))
-            record = {"case": "generate", "who": "torch" if name == "torch" else "rnntool", **_machine(device)}
-            record |= {**_shape(workload), "batch_size": streams, "precision": "fp32" if name == "torch" else name}
-            record |= _times(each, streams)
-            yield record | (_ratio(timings, "torch", name) if name != "torch" else {})
+    tasks: dict[str, Callable[[], object]] = {"torch": partial(writer.write, length)}
+    for precision in precisions:
+        predictor = Predictor([network], [1.0], eos_id=EOS, precision=precision)
+        tasks[precision] = _stream(predictor, length) if streams == 1 else _streams(predictor, streams, length)
+    timings = take_turns(tasks, rounds=rounds, device=device)
+    for name, timing in timings.items():
+        each = Timing(tuple(seconds / length for seconds in timing.seconds))
+        record: Record = {
+            "case": "generate" if streams == 1 else "batch",
+            "who": "torch" if name == "torch" else "rnntool",
+        }
+        record |= {**_machine(device), **_shape(workload), "batch_size": streams}
+        record |= {"precision": "fp32" if name == "torch" else name, **_times(each, streams)}
+        yield record | (_ratio(timings, "torch", name) if name != "torch" else {})
 
 
 CASES: Mapping[str, Callable[[Workload, torch.device, torch.dtype, int], Iterator[Record]]] = {
     "train": train,
     "head": head,
     "generate": generate,
+    "batch": batch,
 }
 """By name."""
 

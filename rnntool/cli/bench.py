@@ -12,7 +12,7 @@ from rnntool.config.network import NetworkConfig
 from rnntool.config.training import OPTIMIZERS, TrainingConfig
 from rnntool.errors import OptionError
 
-CASES = ("train", "head", "generate")
+CASES = ("train", "head", "generate", "batch")
 
 SHAPE = "Shape"
 
@@ -76,9 +76,9 @@ def command(
 ) -> None:
     """Measure how fast networks are trained and used here.
 
-    CASE is train (a training step, against stock torch), head (the loss, against its three products) or generate (text,
-    against stock torch); all without one.  Writes one JSON object for each measurement.  What is compared takes turns.
-    Quiet machines measure well: on one thread the time is the processor's, else the clock's.
+    CASE is train (a training step, against stock torch), head (the loss, against its three products), generate (one text,
+    against stock torch) or batch (64 texts); all without one.  Writes one JSON object for each measurement.  What is
+    compared takes turns.  Quiet machines measure well: on one thread the time is the processor's, else the clock's.
 
     Examples:
       rnntool bench -j 1 --arch lstm:200 train

@@ -48,7 +48,7 @@ def test_speeds_are_drawn(run: Run, tmp_path: Path) -> None:
         (("--output", "fool"), "--output: unknown output layer 'fool'; known are full, adaptive\n"),
         (("--output", "adaptive:40"), "--output: a cut at 40 is not below 30, the size of the vocabulary\n"),
         (("--arch", "jordan:6", "train"), "--arch: jordan:6@0.5 has no baseline; lstm, gru, elman and scrn of one"),
-        (("speed",), "'speed' is not one of 'train', 'head', 'generate'"),
+        (("speed",), "'speed' is not one of 'train', 'head', 'generate', 'batch'"),
     ],
 )
 def test_what_cannot_be_measured_is_named(run: Run, words: tuple[str, ...], message: str) -> None:
