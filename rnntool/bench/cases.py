@@ -27,7 +27,7 @@ from rnntool.nn.precision import has_bf16, has_int8
 from rnntool.search.drawing import Bend, draw, uniform
 from rnntool.search.predictor import Predictor, Prefixes
 from rnntool.search.sampling import sample_stream
-from rnntool.train.optimizer import build_optimizer, is_row_wise, measure_gradients
+from rnntool.train.optimizer import build_optimizer, measure_gradients, takes_rows
 from rnntool.train.spending import expect
 from rnntool.train.step import backward, noise_of
 
@@ -172,7 +172,7 @@ class _Ours:
         self.noise = noise_of(workload.training, torch.Generator(device))
         self.state = self.network.state0(workload.training.batch_size)
         self.windows = cycle(workload.windows(device))
-        self.sparse = is_row_wise(workload.training) and not self.network.tied
+        self.sparse = takes_rows(workload.training, self.network)
 
     def step(self) -> None:
         """Gradients and update."""

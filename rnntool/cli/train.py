@@ -18,7 +18,8 @@ from rnntool.errors import OptionError
 from rnntool.train.progress import StopRequest
 
 _DEFAULTS = {f.name: f.default for config in (NetworkConfig, TrainingConfig) for f in fields(config)}
-DEFAULT_ARCH = "lstm:200"
+DEFAULTS = {"arch": "lstm:200", "output": "auto"}
+"""Of a network that is to be trained; a vocabulary settles the second."""
 _INERT = ("out", "force", "device", "threads", "max_time", "save_every", "dry_run", "explain", "watch", "preset")
 """Parameters that change how a run is carried out, but nothing that it computes."""
 
@@ -92,7 +93,14 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     shown="lstm:200",
 )
 @_setting("--embed-size", help="Width of the embeddings; default: that of the layers.", section=MODEL, metavar="N")
-@_setting("--output", help="Output layer: full or adaptive[:CUT,...].", section=MODEL, metavar="LAYER", type=str)
+@_setting(
+    "--output",
+    help="Output layer: auto, full or adaptive[:CUT,...].",
+    section=MODEL,
+    metavar="LAYER",
+    type=str,
+    shown="auto",
+)
 @_switch("--tied", help="Use the embedding as the output layer's weight, too.", section=MODEL)
 @_switch("--residual", help="Add each layer's input to its output.", section=MODEL)
 @_switch("--layer-norm", help="Normalise each layer's output.", section=MODEL)
@@ -311,8 +319,8 @@ def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, Trai
         if is_typed and name in preset and source(name) is ParameterSource.DEFAULT_MAP:
             chosen = None
         if chosen is None:
-            chosen = preset.get(name, default)
-        values[name] = DEFAULT_ARCH if name == "arch" and chosen is MISSING else chosen
+            chosen = preset.get(name, DEFAULTS.get(name, default))
+        values[name] = chosen
     network = NetworkConfig(**{f.name: values[f.name] for f in fields(NetworkConfig)})
     training = TrainingConfig(**{f.name: values[f.name] for f in fields(TrainingConfig)})
     network.check()

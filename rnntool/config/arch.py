@@ -27,6 +27,7 @@ class Form:
         decay: the decay where the string names none; None if the cell has no decay.
         words: what may follow a comma.
         exclusive: whether at most one of the words may be given.
+        is_direct: whether its equation multiplies words, not embeddings, with the input matrix.
     """
 
     summary: str
@@ -36,10 +37,13 @@ class Form:
     decay: float | None = None
     words: tuple[str, ...] = ()
     exclusive: bool = False
+    is_direct: bool = False
 
 
 FORMS = {
-    "elman": Form("simple recurrent network, sigmoid units", words=("sigmoid", "tanh", "relu"), exclusive=True),
+    "elman": Form(
+        "simple recurrent network, sigmoid units", words=("sigmoid", "tanh", "relu"), exclusive=True, is_direct=True
+    ),
     "lstm": Form("long short-term memory; UNITS/SIZE projects its output", second=("/", "proj_size")),
     "gru": Form("gated recurrent unit, reset after the recurrent product (torch, cuDNN)"),
     "gru-before": Form("gated recurrent unit, reset before the recurrent product (Cho et al. 2014)"),
@@ -50,9 +54,16 @@ FORMS = {
         second_size=40,
         decay=0.95,
         words=("learn", "prev"),
+        is_direct=True,
     ),
     "trace": Form("exponential trace of the inputs (Mozer 1989)", decay=0.95, words=("learn",)),
-    "jordan": Form("context of decaying outputs (Jordan 1986)", decay=0.5, words=("sigmoid", "tanh"), exclusive=True),
+    "jordan": Form(
+        "context of decaying outputs (Jordan 1986)",
+        decay=0.5,
+        words=("sigmoid", "tanh"),
+        exclusive=True,
+        is_direct=True,
+    ),
 }
 """The known cells, in the order in which the lecture introduces them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rnntool.config.arch import Arch, parse_arch
+from rnntool.config.arch import FORMS, Arch, parse_arch
 from rnntool.config.output import Output, parse_output
 from rnntool.errors import OptionError
 
@@ -20,10 +20,10 @@ class NetworkConfig:
     """The recurrent stack, as in rnntool-arch(5); `Arch` is the parsed form."""
 
     embed_size: int = 0
-    """E, width of the embeddings; 0 stands for the width of the stack's output."""
+    """E, width of the embeddings; 0 stands for the width of the stack's output, and for `is_direct` where that is known."""
 
     output: str = "full"
-    """The output layer; `Output` is the parsed form.  In a network that is built, its cuts are named."""
+    """The output layer; `Output` is the parsed form.  In a network that is built, it is settled."""
 
     tied: bool = False
     """Whether the output layer's weight is the embedding itself (Inan et al. 2017, Press and Wolf 2017)."""
@@ -63,6 +63,15 @@ class NetworkConfig:
 def embed_size(config: NetworkConfig) -> int:
     """E: what was asked for, or the width of the stack's output."""
     return config.embed_size or config.parsed_arch.output_size
+
+
+def is_direct(config: NetworkConfig) -> bool:
+    """Whether the embedding is the first layer's input matrix itself, as in the formulas of the simple networks.
+
+    Their A w_t, w_t one word out of V, is a row of A: there is no matrix between.
+    """
+    arch = config.parsed_arch
+    return not config.embed_size and arch.hidden_size > 0 and FORMS[arch.cell].is_direct
 
 
 def layers(config: NetworkConfig) -> list[Arch]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rnntool.config.network import NetworkConfig, embed_size, layers
+from rnntool.config.network import NetworkConfig, embed_size, is_direct, layers
 from rnntool.config.output import Output
 from rnntool.nn.cells.build import build_cell
 from rnntool.nn.cells.cell import Cell, State
@@ -31,6 +31,7 @@ class Network(nn.Module):
         tied: whether the output layer's weight is the embedding.
         residual: see `Recurrent`.
         layer_norm: see `Recurrent`.
+        is_direct: whether the embedding is the first layer's input matrix; see `Recurrent`.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class Network(nn.Module):
         tied: bool = False,
         residual: bool = False,
         layer_norm: bool = False,
+        is_direct: bool = False,
     ) -> None:
         super().__init__()
         self.embedding = nn.Parameter(torch.empty(vocab_size, embed_size))
-        self.decoder = Recurrent(cells, residual=residual, layer_norm=layer_norm)
+        self.decoder = Recurrent(cells, residual=residual, layer_norm=layer_norm, is_direct=is_direct)
         self.output = build_output(output, self.decoder.output_size, vocab_size, self.embedding if tied else None)
         self.tied = tied
 
@@ -54,6 +56,11 @@ class Network(nn.Module):
     def vocab_size(self) -> int:
         """V."""
         return len(self.embedding)
+
+    @property
+    def has_sparse_reads(self) -> bool:
+        """Whether the embedding does nothing but be read, row by row, for a matrix to multiply."""
+        return not self.tied and not self.decoder.stack[0].is_direct
 
     @property
     def num_parameters(self) -> int:
@@ -131,4 +138,5 @@ def build_network(config: NetworkConfig, vocab_size: int) -> Network:
         tied=config.tied,
         residual=config.residual,
         layer_norm=config.layer_norm,
+        is_direct=is_direct(config),
     )

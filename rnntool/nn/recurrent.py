@@ -23,13 +23,16 @@ class Layer(nn.Module):
     Args:
         cell: what is computed.
         layer_norm: whether the output is normalised over its units.
+        is_direct: whether inputs are what the units are given: the matrices that would multiply them are slices of the
+            identity, and no weights.
     """
 
-    def __init__(self, cell: Cell, *, layer_norm: bool = False) -> None:
+    def __init__(self, cell: Cell, *, layer_norm: bool = False, is_direct: bool = False) -> None:
         super().__init__()
         self.cell = cell
+        self.is_direct = is_direct
         self.backend = "auto"
-        for name, shape in cell.shapes.items():
+        for name, shape in self._own.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape)))
         self.norm = nn.LayerNorm(cell.output_size) if layer_norm else None
 
@@ -38,9 +41,20 @@ class Layer(nn.Module):
         """How the cell is driven, where its weights are now."""
         return choose_plan(self.cell, backend=self.backend, device=next(self.parameters()).device)
 
+    @property
+    def _own(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what is learned."""
+        given = self.cell.inputs if self.is_direct else ()
+        return {name: shape for name, shape in self.cell.shapes.items() if name not in given}
+
     def weights(self, noise: Noise | None = None) -> dict[str, Tensor]:
         """The cell's weights by name, the recurrent ones dropped as `noise` says."""
-        weights: dict[str, Tensor] = {name: self.get_parameter(name) for name in self.cell.shapes}
+        weights: dict[str, Tensor] = {name: self.get_parameter(name) for name in self._own}
+        if self.is_direct:
+            like = next(self.parameters())
+            identity = torch.eye(self.cell.input_size, dtype=like.dtype, device=like.device)
+            sizes = [self.cell.shapes[name][0] for name in self.cell.inputs]
+            weights |= zip(self.cell.inputs, torch.split(identity, sizes), strict=True)
         if noise is not None:
             for name in self.cell.recurrent:
                 weights[name] = noise.drop_recurrent(weights[name])
@@ -48,7 +62,7 @@ class Layer(nn.Module):
 
     def init(self, generator: torch.Generator) -> None:
         """Set all weights to where training starts."""
-        for name in self.cell.shapes:
+        for name in self._own:
             self.cell.init(name, self.get_parameter(name), generator)
         if self.norm is not None:
             self.norm.reset_parameters()
@@ -61,11 +75,16 @@ class Recurrent(nn.Module):
         cells: one per layer, each reading what the one below puts out.
         residual: whether every layer after the first adds its input to its output where both are equally wide.
         layer_norm: whether every layer's output is normalised.
+        is_direct: whether the first layer's inputs are what its units are given; see `Layer`.
     """
 
-    def __init__(self, cells: Sequence[Cell], *, residual: bool = False, layer_norm: bool = False) -> None:
+    def __init__(
+        self, cells: Sequence[Cell], *, residual: bool = False, layer_norm: bool = False, is_direct: bool = False
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(cell, layer_norm=layer_norm) for cell in cells)
+        self.layers = nn.ModuleList(
+            Layer(cell, layer_norm=layer_norm, is_direct=is_direct and not index) for index, cell in enumerate(cells)
+        )
         self.residual = residual
 
     @property

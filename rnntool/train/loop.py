@@ -29,7 +29,7 @@ from rnntool.score.network import NetworkScorer
 from rnntool.score.perplexity import Tally, score_ids
 from rnntool.text.corpus import Corpus, CorpusSource
 from rnntool.train.average import Average
-from rnntool.train.optimizer import build_optimizer, is_row_wise, measure_gradients
+from rnntool.train.optimizer import build_optimizer, measure_gradients, takes_rows
 from rnntool.train.progress import Observer, StopRequest
 from rnntool.train.schedule import Schedule
 from rnntool.train.spending import Stopwatch
@@ -101,7 +101,7 @@ class Trainer:
         self.place = Place()
 
         self._dtype = product_dtype(precision, device)
-        self._sparse = is_row_wise(config) and not self.network.tied
+        self._sparse = takes_rows(config, self.network)
         self._noise = noise_of(config, torch.Generator(device))
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
         self._failed_saves = 0

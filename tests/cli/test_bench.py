@@ -45,7 +45,7 @@ def test_speeds_are_drawn(run: Run, tmp_path: Path) -> None:
     [
         (("--plot", "speed.gif"), "--plot: 'speed.gif' does not end in .png, .svg or .pdf\n"),
         (("--arch", "lstn:3"), "--arch: unknown network 'lstn'"),
-        (("--output", "fool"), "--output: unknown output layer 'fool'; known are full, adaptive\n"),
+        (("--output", "fool"), "--output: unknown output layer 'fool'; known are auto, full, adaptive\n"),
         (("--output", "adaptive:40"), "--output: a cut at 40 is not below 30, the size of the vocabulary\n"),
         (("--arch", "jordan:6", "train"), "--arch: jordan:6@0.5 has no baseline; lstm, gru, elman and scrn of one"),
         (("speed",), "'speed' is not one of 'train', 'head', 'generate', 'batch'"),

@@ -13,7 +13,10 @@ from rnntool.errors import OptionError
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (NetworkConfig("gru:4", output="tree"), "--output: unknown output layer 'tree'; known are full, adaptive"),
+        (
+            NetworkConfig("gru:4", output="tree"),
+            "--output: unknown output layer 'tree'; known are auto, full, adaptive",
+        ),
         (NetworkConfig("gru:4", context="keep"), "--context: unknown context 'keep'; known are carry, reset"),
         (
             NetworkConfig("gru:4", tied=True, embed_size=3),

@@ -11,6 +11,7 @@ from rnntool.errors import OptionError
 @pytest.mark.parametrize(
     ("text", "cuts"),
     [
+        ("auto", ()),
         ("full", ()),
         ("adaptive", ()),
         ("adaptive:200", (200,)),
@@ -27,8 +28,9 @@ def test_names_and_numbers_are_read(text: str, cuts: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("fool", "--output: unknown output layer 'fool'; known are full, adaptive"),
-        ("", "--output: unknown output layer ''; known are full, adaptive"),
+        ("fool", "--output: unknown output layer 'fool'; known are auto, full, adaptive"),
+        ("", "--output: unknown output layer ''; known are auto, full, adaptive"),
+        ("auto:2", "--output: 'auto:2' is not of the form auto"),
         ("full:2", "--output: 'full:2' is not of the form full"),
         ("adaptive:", "--output: 'adaptive:' is not of the form adaptive:CUT,CUT…"),
         ("adaptive:2,x", "--output: 'adaptive:2,x' is not of the form adaptive:CUT,CUT…"),
@@ -68,3 +70,20 @@ def test_cuts_are_settled_by_the_vocabulary_and_must_fit_it() -> None:
     with pytest.raises(OptionError) as error:
         settle_output(Output("adaptive", (2, 7)), counts)
     assert str(error.value) == "--output: a cut at 7 is not below 7, the size of the vocabulary"
+
+
+def test_auto_is_adaptive_for_many_words_that_are_sorted() -> None:
+    """Specials at the front may be out of order; words whose counts are unknown are taken as sorted."""
+    falling = [10_000 - rank for rank in range(5000)]
+    assert settle_output(Output("auto"), falling[:4999]) == Output("full")
+    assert settle_output(Output("auto"), falling).kind == "adaptive"
+    assert settle_output(Output("auto"), [0, 1, *falling]).kind == "adaptive"
+    assert settle_output(Output("auto"), [0] * 5000).kind == "adaptive"
+    assert settle_output(Output("auto"), falling[::-1]) == Output("full")
+
+
+@pytest.mark.parametrize("output", [Output("auto"), Output("adaptive")])
+def test_nothing_is_built_from_what_is_not_settled(output: Output) -> None:
+    with pytest.raises(OptionError) as error:
+        output.check(100)
+    assert str(error.value) == f"--output: '{output}' is not settled: it depends on a vocabulary"

@@ -42,12 +42,18 @@ def ids(T: int = 5, B: int = 2) -> torch.Tensor:
         (NetworkConfig("lstm:3x5", embed_size=3, tied=True), 21 + 180 + 220 + 108 + 7),
         # projected: 7·2 + 4·4·(2 + 2 + 1) + 2·4 + 7·3
         (NetworkConfig("lstm:4/2"), 14 + 80 + 8 + 21),
-        # B 3·7, A 4·7, R 16, P 12, b 4; embedding and softmax of width 7
-        (NetworkConfig("scrn:4+3"), 49 + 21 + 28 + 16 + 12 + 4 + 7 * 8),
+        # A and B are the embedding, 7·(4 + 3); R 16, P 12, b 4; softmax of width 7
+        (NetworkConfig("scrn:4+3"), 49 + 16 + 12 + 4 + 7 * 8),
+        # with embeddings of their own: 7·5, B 3·5, A 4·5
+        (NetworkConfig("scrn:4+3", embed_size=5), 35 + 15 + 20 + 16 + 12 + 4 + 7 * 8),
         # 3·4·(4 + 4 + 1) + 4 for the bias inside the reset
         (NetworkConfig("gru:4"), 28 + 108 + 4 + 35),
-        # A, R, b
-        (NetworkConfig("elman:4"), 28 + 36 + 35),
+        # A is the embedding; R, b
+        (NetworkConfig("elman:4"), 28 + 20 + 35),
+        # above it, there is an A
+        (NetworkConfig("elman:2x4"), 28 + 20 + 36 + 35),
+        # B has no other weight beside it
+        (NetworkConfig("trace:4"), 28 + 16 + 35),
     ],
     ids=str,
 )
@@ -136,3 +142,25 @@ def test_a_dropped_word_is_dropped_wherever_it_stands_but_can_still_be_predicted
     silent = (h == 0).all(dim=2)[:, 0]
     assert torch.equal(silent, dropped.repeat(2))
     assert torch.isfinite(net.output.log_probs(h[:, 0])).all()
+
+
+@pytest.mark.parametrize("arch", ["elman:4", "elman:2x4,tanh", "jordan:4", "scrn:4+3"])
+def test_an_embedding_that_is_the_input_matrix_gives_the_same_network(arch: str) -> None:
+    """A network with embeddings of that width, whose first input matrices together are the identity."""
+    direct = network(arch)
+    with_matrix = network(arch, embed_size=direct.embedding.shape[1])
+    first = with_matrix.decoder.stack[0]
+    weights = dict(direct.named_parameters())
+    with torch.no_grad():
+        for name, parameter in with_matrix.named_parameters():
+            if name in weights:
+                parameter.copy_(weights[name])
+        identity = torch.eye(first.cell.input_size)
+        for name, rows in zip(
+            first.cell.inputs, identity.split([first.cell.shapes[n][0] for n in first.cell.inputs]), strict=True
+        ):
+            first.get_parameter(name).copy_(rows)
+    state = direct.state0(2)
+    ours, theirs = direct.run(ids(), state), with_matrix.run(ids(), state)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(direct.step(ids()[0], state), with_matrix.step(ids()[0], state))

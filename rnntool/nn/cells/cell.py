@@ -28,6 +28,9 @@ class Cell(ABC):
     recurrent: tuple[str, ...] = ("weight_hh",)
     """Weights that multiply the previous state: DropConnect, recurrent dropout and the spectral radius look at these."""
 
+    inputs: tuple[str, ...] = ("weight_ih",)
+    """Weights that multiply the input, in the order in which their rows make up `output_size` where a layer has none."""
+
     slope: float = 1.0
     """Largest slope of the nonlinearity around the recurrent product; gradients can only grow over time if the largest
     singular value of a recurrent matrix times this exceeds 1."""

@@ -3,7 +3,8 @@
     h' = f(A x + R h + b)        f = σ, tanh or max(0, ·)
 
 Source: Elman 1990, "Finding Structure in Time"; Mikolov et al. 2010; the lecture, "Simple recurrent network" (σ, no bias).
-Differs: the lecture's network has no bias; here there is one, which costs nothing and can be held at zero.
+Differs: the lecture's network has no bias; here there is one, which costs nothing and can be held at zero.  Where x is a
+word, A x is a row of A: in a first layer without embeddings of their own, A is the embedding (`Layer.is_direct`).
 """
 
 from __future__ import annotations

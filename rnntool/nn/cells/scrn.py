@@ -32,6 +32,7 @@ class SCRN(Cell):
         previous: whether the fast units see s instead of s'.
     """
 
+    inputs = ("weight_ih", "weight_is")
     slope = 0.25
 
     def __init__(

@@ -18,7 +18,11 @@ def build_output(output: Output, input_size: int, vocab_size: int, weight: nn.Pa
         input_size: H.
         vocab_size: V.
         weight: the embedding (V, H), if tied.
+
+    Raises:
+        OptionError: the kind or the cuts are not settled, or do not fit the vocabulary.
     """
+    output.check(vocab_size)
     match output.kind:
         case "full":
             return FullSoftmax(input_size, vocab_size, weight)
