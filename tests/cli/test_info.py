@@ -37,13 +37,13 @@ def test_a_run_is_described_by_its_best_model(run: Run, toys: Path) -> None:
 
 
 def test_parameters_add_up(run: Run, toys: Path) -> None:
-    """Elman network of 8 units: 8 · 8 and 8; V · 8 of embedding, which is the input matrix; V · 8 + V of the output layer."""
+    """Elman network of 8 units: 8 · 8 and 8; V · 8 of embedding, the input matrix; V · 8 + V of the output layer."""
     types = len((toys / "words.tsv").read_text().splitlines())
     found = facts(run("info", toys / "run").out)
     assert int(found["parameters", "embedding"]) == 8 * types
     assert int(found["parameters", "layer 1"]) == 72
     assert int(found["parameters", "output"]) == 9 * types
-    assert int(found["parameters", "total"]) == 17 * types + 136
+    assert int(found["parameters", "total"]) == 17 * types + 72
 
 
 def test_json_holds_the_same_and_more(run: Run, toys: Path) -> None:
