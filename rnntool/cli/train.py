@@ -212,10 +212,10 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @options.option(
     "--backend",
     section=RUN,
-    type=click.Choice(["auto", "reference", "vendor", "bptt"]),
+    type=click.Choice(["auto", "reference", "vendor", "bptt", "scan"]),
     metavar="NAME",
     default="auto",
-    help="How cells are driven: auto, reference, vendor or bptt.",
+    help="How cells are driven: auto, reference, vendor, bptt or scan.",
 )
 @options.option(
     "--precision",

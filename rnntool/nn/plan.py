@@ -14,12 +14,13 @@ from torch import Tensor
 from rnntool.errors import OptionError
 from rnntool.nn.cells.cell import Cell, State
 from rnntool.nn.cells.lstm import LSTM
-from rnntool.nn.kernels import bptt, reference, vendor
+from rnntool.nn.kernels import bptt, reference, scan, vendor
 
 BACKENDS: dict[str, Callable[..., tuple[Tensor, State]]] = {
     "reference": reference.run,
     "vendor": vendor.run,
     "bptt": bptt.run,
+    "scan": scan.run,
 }
 """Ways to drive a cell, by the name that `--backend` takes."""
 
@@ -52,6 +53,8 @@ def choose_plan(cell: Cell, *, backend: str = "auto", device: torch.device | str
         raise OptionError("--backend", f"{name} has no map onto torch's networks", "--backend bptt")
     if backend == "bptt" and type(cell) not in bptt.RUNS:
         raise OptionError("--backend", f"{name} has no way back written by hand", "--backend vendor")
+    if backend == "scan" and type(cell) not in scan.RUNS:
+        raise OptionError("--backend", f"{name} is not linear in its state", "--backend auto")
     return Plan(backend, "asked for")
 
 
@@ -61,6 +64,8 @@ def _fastest(cell: Cell, device_type: str) -> Plan:
     Of torch's networks only the LSTM reaches oneDNN on a processor; the others are driven faster by hand.
     """
     name = type(cell).__name__
+    if type(cell) in scan.RUNS:
+        return Plan("scan", f"{name} is linear in its state: a product over time, without a loop")
     if type(cell) in vendor.RUNS and (isinstance(cell, LSTM) or device_type != "cpu"):
         return Plan("vendor", f"{name} maps exactly onto torch's own network")
     if type(cell) in bptt.RUNS:

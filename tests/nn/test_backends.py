@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnntool.config.arch import parse_arch
 from rnntool.nn.cells.build import build_cell
-from rnntool.nn.kernels import bptt, reference, trace, vendor
+from rnntool.nn.kernels import bptt, reference, scan, vendor
 from rnntool.nn.noise import Noise
 from rnntool.nn.plan import BACKENDS
 from rnntool.nn.precision import has_bf16
@@ -19,14 +19,14 @@ from tests.nn.conftest import ARCHS, Draw
 
 FAST = [
     (name, arch)
-    for name, runs in (("vendor", vendor.RUNS), ("bptt", bptt.RUNS))
+    for name, runs in (("vendor", vendor.RUNS), ("bptt", bptt.RUNS), ("scan", scan.RUNS))
     for arch in ARCHS
     if type(build_cell(parse_arch(arch), 3)) in runs
 ]
 """Every fast path that there is."""
 
-LENGTHS = (1, 2, 65, 130)  # 65 and 130 cross one and two edges of the trace's blocks
-assert trace.BLOCK == 64
+LENGTHS = (1, 2, 65, 130)  # 65 and 130 cross one and two edges of the scan's blocks
+assert scan.BLOCK == 64
 
 TOLERANCE = {
     torch.float64: 1e-11,  # 130 steps and sums of up to 1e3 products at 1e-16
@@ -74,6 +74,7 @@ LOW = [
     ("bptt", "gru-before:16"),
     ("bptt", "jordan:16"),
     ("bptt", "scrn:16+8"),
+    ("scan", "trace:16"),
 ]
 """Every path that can compute in bfloat16."""
 

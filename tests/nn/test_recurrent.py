@@ -112,7 +112,7 @@ def test_a_backend_that_cannot_or_does_not_exist_is_refused() -> None:
     assert str(refused.value) == "--backend: GRUBefore has no map onto torch's networks"
     with pytest.raises(OptionError) as refused:
         stack("gru:3").plan("cuda")
-    assert str(refused.value) == "--backend: unknown backend 'cuda'; known are auto, reference, vendor, bptt"
+    assert str(refused.value) == "--backend: unknown backend 'cuda'; known are auto, reference, vendor, bptt, scan"
     with pytest.raises(OptionError) as refused:
         stack("lstm:3").plan("bptt")
     assert str(refused.value) == "--backend: LSTM has no way back written by hand"

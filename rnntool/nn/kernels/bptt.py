@@ -28,8 +28,7 @@ from rnntool.nn.cells.gru import GRU
 from rnntool.nn.cells.gru_before import GRUBefore
 from rnntool.nn.cells.jordan import Jordan
 from rnntool.nn.cells.scrn import SCRN
-from rnntool.nn.cells.trace import Trace
-from rnntool.nn.kernels import trace
+from rnntool.nn.kernels import scan
 
 LOW_FROM = 250_000
 """Elements from which a recurrent matrix is multiplied in bfloat16 at every step, where that is allowed: with 20 rows,
@@ -56,7 +55,7 @@ def _elman(cell: Elman, w: Weights, x: Tensor, state: State, dtype: torch.dtype)
 def _scrn(cell: SCRN, w: Weights, x: Tensor, state: State, dtype: torch.dtype) -> tuple[Tensor, State]:
     alpha = cell.alpha(w)
     before = state[-1]
-    s = trace.run((1 - alpha) * _linear(x, w["weight_is"], dtype), before, alpha)
+    s = scan.fade((1 - alpha) * _linear(x, w["weight_is"], dtype), before, alpha)
     if not cell.hidden_size:
         return s, (s[-1],)
     seen = torch.cat([before[None], s[:-1]]) if cell.previous else s
@@ -89,7 +88,6 @@ RUNS: dict[type[Cell], Callable[..., tuple[Tensor, State]]] = {
     GRU: _gru,
     GRUBefore: _gru_before,
     SCRN: _scrn,
-    Trace: _scrn,
 }
 """The cells whose way back is written here."""
 

@@ -26,8 +26,7 @@ from rnntool.nn.cells.elman import Elman
 from rnntool.nn.cells.gru import GRU
 from rnntool.nn.cells.lstm import LSTM
 from rnntool.nn.cells.scrn import SCRN
-from rnntool.nn.cells.trace import Trace
-from rnntool.nn.kernels import trace
+from rnntool.nn.kernels import scan
 
 
 def run(cell: Cell, w: Weights, x: Tensor, state: State, *, dtype: torch.dtype = torch.float32) -> tuple[Tensor, State]:
@@ -83,7 +82,7 @@ def _elman(cell: Elman, w: Weights, x: Tensor, state: State) -> tuple[Tensor, St
 def _scrn(cell: SCRN, w: Weights, x: Tensor, state: State) -> tuple[Tensor, State]:
     alpha = cell.alpha(w)
     before = state[-1]
-    s = trace.run((1 - alpha) * (x @ w["weight_is"].T), before, alpha)
+    s = scan.fade((1 - alpha) * (x @ w["weight_is"].T), before, alpha)
     if not cell.hidden_size:
         return s, (s[-1],)
     seen = torch.cat([before[None], s[:-1]]) if cell.previous else s
@@ -106,6 +105,5 @@ RUNS: dict[type[Cell], Callable[..., tuple[Tensor, State]]] = {
     GRU: _gru,
     Elman: _elman,
     SCRN: _scrn,
-    Trace: _scrn,
 }
 """The cells that have an exact map."""

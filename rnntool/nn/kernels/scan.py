@@ -1,4 +1,4 @@
-"""A fading memory over time as one triangular product.
+"""Linear recurrences over time without a loop over time: a fading memory is one triangular product.
 
     s_t = α s_{t−1} + u_t   =   α^(t+1) s_{−1} + Σ_{k ≤ t} α^(t−k) u_k
 
@@ -10,11 +10,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rnntool.nn.cells.cell import Cell, State, Weights
+from rnntool.nn.cells.trace import Trace
+
 BLOCK = 64
 """Longest window for which L is written down; longer ones go block by block, so that the cost stays linear in T."""
 
 
-def run(u: Tensor, s: Tensor, alpha: Tensor | float) -> Tensor:
+def run(cell: Cell, w: Weights, x: Tensor, state: State, *, dtype: torch.dtype = torch.float32) -> tuple[Tensor, State]:
+    """As `reference.run`, for the cells of `RUNS`: those that are linear in their state."""
+    assert isinstance(cell, Trace)
+    alpha = cell.alpha(w)
+    fed = (x.to(dtype) @ w["weight_is"].T.to(dtype)).to(x.dtype) if dtype is torch.bfloat16 else x @ w["weight_is"].T
+    s = fade((1 - alpha) * fed, state[0], alpha)
+    return s, (s[-1],)
+
+
+RUNS = (Trace,)
+"""The cells whose state is a linear recurrence."""
+
+
+def fade(u: Tensor, s: Tensor, alpha: Tensor | float) -> Tensor:
     """The states s_0 .. s_{T−1}, (T, B, C).
 
     Args:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnntool.nn.kernels import trace
+from rnntool.nn.kernels import scan
 
 
 def looped(u: Tensor, s: Tensor, alpha: Tensor | float) -> Tensor:
@@ -28,7 +28,7 @@ def drawn(T: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 0.95, 1.0, torch.tensor([0.0, 0.9, 1.0], dtype=torch.float64)], ids=str)
 def test_it_is_the_loop_for_one_alpha_or_one_for_each_unit(T: int, alpha: Tensor | float) -> None:
     u, s = drawn(T)
-    ours, theirs = trace.run(u, s, alpha), looped(u, s, alpha)
+    ours, theirs = scan.fade(u, s, alpha), looped(u, s, alpha)
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
     weigh = torch.linspace(-1, 1, ours.numel(), dtype=torch.float64).view_as(ours)
     for one, other in zip(
@@ -45,12 +45,12 @@ def test_a_learned_alpha_gets_the_loops_gradient(T: int, alpha: list[float] | fl
     u, s = drawn(T)
     learned = torch.tensor(alpha, dtype=torch.float64, requires_grad=True)
     weigh = torch.linspace(-1, 1, u.numel(), dtype=torch.float64).view_as(u)
-    (ours,) = torch.autograd.grad((trace.run(u, s, learned) * weigh).sum(), learned)
+    (ours,) = torch.autograd.grad((scan.fade(u, s, learned) * weigh).sum(), learned)
     (theirs,) = torch.autograd.grad((looped(u, s, learned) * weigh).sum(), learned)
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
 
 
 def test_an_alpha_of_zero_forgets_at_once_and_one_sums() -> None:
     u, s = drawn(70)
-    assert torch.equal(trace.run(u, s, 0.0), u)
-    torch.testing.assert_close(trace.run(u, s, 1.0)[-1], u.sum(dim=0) + s, rtol=1e-12, atol=1e-12)
+    assert torch.equal(scan.fade(u, s, 0.0), u)
+    torch.testing.assert_close(scan.fade(u, s, 1.0)[-1], u.sum(dim=0) + s, rtol=1e-12, atol=1e-12)
