@@ -43,7 +43,8 @@ def backward(
     )
     if stopwatch:
         stopwatch.lap("layers forward")
-    h = h[len(h) - len(batch.targets) :]  # (S, B, O)
+    if len(h) > len(batch.targets):
+        h = h[-len(batch.targets) :]  # (S, B, O)
     dropped = noise.drop(h, noise.output)
     rows, targets = dropped.flatten(0, 1), batch.targets.flatten()
     weights = None if batch.weights is None else batch.weights.flatten()
