@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnntool.nn.output import adaptive
 from rnntool.nn.output.adaptive import AdaptiveSoftmax
+from rnntool.nn.output.layer import FusedLoss
 
 H, V = 8, 50
 
@@ -77,10 +77,9 @@ def test_autograd_agrees_with_differences() -> None:
     h, targets, weights = rows(6)
 
     def loss(*tensors: Tensor) -> Tensor:
-        return adaptive._FusedLoss.apply(*tensors, targets, softmax.cuts, weights, 0.1, torch.float64)[0]
+        return FusedLoss.apply(softmax, targets, weights, 0.1, torch.float64, *tensors)[0]
 
-    parameters = (softmax.weight, softmax.bias, softmax.group_weight, softmax.group_bias)
-    assert torch.autograd.gradcheck(loss, (h, *parameters))
+    assert torch.autograd.gradcheck(loss, (h, *softmax.parameters()))
 
 
 def test_probabilities_sum_to_one_and_nll_picks_from_them() -> None:

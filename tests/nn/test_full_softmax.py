@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnntool.nn.output import full, fused
+from rnntool.nn.output import fused
 from rnntool.nn.output.full import FullSoftmax
+from rnntool.nn.output.layer import FusedLoss
 
 
 def layer(H: int, V: int, *, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> FullSoftmax:
@@ -83,7 +84,7 @@ def test_autograd_agrees_with_differences() -> None:
     h, targets, weights = rows(4, 3, 5, dtype=torch.float64)
 
     def loss(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return full._FusedLoss.apply(h, weight, bias, targets, weights, 0.1, torch.float64)[0]
+        return FusedLoss.apply(softmax, targets, weights, 0.1, torch.float64, h, weight, bias)[0]
 
     assert torch.autograd.gradcheck(loss, (h, softmax.weight, softmax.bias))
 
@@ -152,7 +153,7 @@ def test_a_tied_weight_is_the_embedding_itself_and_gathers_both_gradients() -> N
 
     def loss(weight: Tensor) -> Tensor:
         h = torch.tanh(weight[[0, 4]])
-        return full._FusedLoss.apply(h, weight, softmax.bias.detach() * 0, targets, None, 0.0, torch.float64)[0]
+        return FusedLoss.apply(softmax, targets, None, 0.0, torch.float64, h, weight, softmax.bias.detach() * 0)[0]
 
     assert torch.autograd.gradcheck(loss, (embedding,))
 

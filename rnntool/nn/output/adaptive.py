@@ -14,7 +14,6 @@ Differs: the groups' weights are as wide as the head's; there they are narrower,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,21 +77,50 @@ class AdaptiveSoftmax(OutputLayer):
                 nll = nll.index_add(0, rows, own)
         return nll
 
-    def loss(
+    def differentiate(
         self,
         h: Tensor,
+        parameters: Sequence[Tensor],
         targets: Tensor,
         *,
-        weights: Tensor | None = None,
-        smoothing: float = 0.0,
-        dtype: torch.dtype = torch.float32,
-    ) -> tuple[Tensor, Tensor]:
-        """As `OutputLayer.loss`; each of the two choices is smoothed over what is chosen from."""
-        if torch.is_grad_enabled():
-            parameters = (self.weight, self.bias, self.group_weight, self.group_bias)
-            loss, nll = _FusedLoss.apply(h, *parameters, targets, self.cuts, weights, smoothing, dtype)  # type: ignore[no-untyped-call]
-            return loss, nll
-        return self.loss_reference(h, targets, weights=weights, smoothing=smoothing)
+        weights: Tensor | None,
+        smoothing: float,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """As `OutputLayer.differentiate`; each of the two choices is smoothed over what is chosen from."""
+        U, b, group_U, group_b = parameters
+        dU, db = torch.empty_like(U), torch.empty_like(b)
+        group, first = _group_of(targets, self.cuts), self.cuts[0]
+        head_U, head_b = _head(U, b, group_U, group_b, self.cuts)
+        head_dU, head_db = torch.empty_like(head_U), torch.empty_like(head_b)
+        loss, nll, dh = fused.softmax_loss(
+            h,
+            head_U,
+            head_b,
+            _head_targets(targets, group, self.cuts),
+            weights=weights,
+            smoothing=smoothing,
+            dtype=dtype,
+            dU=head_dU,
+            db=head_db,
+        )
+        dU[:first], db[:first] = head_dU[:first], head_db[:first]
+        for number, words in enumerate(_groups(self.cuts, len(b)), 1):
+            rows = (group == number).nonzero()[:, 0]
+            own_loss, own_nll, own_dh = fused.softmax_loss(
+                h[rows],
+                U[words],
+                b[words],
+                targets[rows] - words.start,
+                weights=None if weights is None else weights[rows],
+                smoothing=smoothing,
+                dtype=dtype,
+                dU=dU[words],
+                db=db[words],
+            )
+            loss, nll = loss + own_loss, nll + own_nll
+            dh.index_add_(0, rows, own_dh)
+        return loss, nll, [dh, dU, db, head_dU[first:].clone(), head_db[first:].clone()]
 
     def loss_reference(
         self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
@@ -131,61 +159,3 @@ def _head(U: Tensor, b: Tensor, group_U: Tensor, group_b: Tensor, cuts: Sequence
 def _head_targets(targets: Tensor, group: Tensor, cuts: Sequence[int]) -> Tensor:
     """What the head has to predict: the word, or its group."""
     return torch.where(group == 0, targets, cuts[0] + group - 1)
-
-
-class _FusedLoss(torch.autograd.Function):
-    """The loss with all its gradients, taken on the way forward."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        h: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        group_weight: Tensor,
-        group_bias: Tensor,
-        targets: Tensor,
-        cuts: Sequence[int],
-        weights: Tensor | None,
-        smoothing: float,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor]:
-        dU, db = torch.empty_like(weight), torch.empty_like(bias)
-        group = _group_of(targets, cuts)
-        head_U, head_b = _head(weight, bias, group_weight, group_bias, cuts)
-        head_dU, head_db = torch.empty_like(head_U), torch.empty_like(head_b)
-        loss, nll, dh = fused.softmax_loss(
-            h,
-            head_U,
-            head_b,
-            _head_targets(targets, group, cuts),
-            weights=weights,
-            smoothing=smoothing,
-            dtype=dtype,
-            dU=head_dU,
-            db=head_db,
-        )
-        first = cuts[0]
-        dU[:first], db[:first] = head_dU[:first], head_db[:first]
-        for number, words in enumerate(_groups(cuts, len(bias)), 1):
-            rows = (group == number).nonzero()[:, 0]
-            own_loss, own_nll, own_dh = fused.softmax_loss(
-                h[rows],
-                weight[words],
-                bias[words],
-                targets[rows] - words.start,
-                weights=None if weights is None else weights[rows],
-                smoothing=smoothing,
-                dtype=dtype,
-                dU=dU[words],
-                db=db[words],
-            )
-            loss, nll = loss + own_loss, nll + own_nll
-            dh.index_add_(0, rows, own_dh)
-        ctx.save_for_backward(dh, dU, db, head_dU[first:].clone(), head_db[first:].clone())
-        ctx.mark_non_differentiable(nll)
-        return loss, nll
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return *fused.scaled(ctx.saved_tensors, grad), None, None, None, None, None

@@ -8,7 +8,6 @@ The loss is fused with its gradients (`fused`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,20 +45,23 @@ class FullSoftmax(OutputLayer):
         """As `OutputLayer.nll`."""
         return fused.softmax_nll(h, self.weight, self.bias, targets)
 
-    def loss(
+    def differentiate(
         self,
         h: Tensor,
+        parameters: Sequence[Tensor],
         targets: Tensor,
         *,
-        weights: Tensor | None = None,
-        smoothing: float = 0.0,
-        dtype: torch.dtype = torch.float32,
-    ) -> tuple[Tensor, Tensor]:
-        """As `OutputLayer.loss`."""
-        if torch.is_grad_enabled():
-            loss, nll = _FusedLoss.apply(h, self.weight, self.bias, targets, weights, smoothing, dtype)  # type: ignore[no-untyped-call]
-            return loss, nll
-        return self.loss_reference(h, targets, weights=weights, smoothing=smoothing)
+        weights: Tensor | None,
+        smoothing: float,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """As `OutputLayer.differentiate`."""
+        U, b = parameters
+        dU, db = torch.empty_like(U), torch.empty_like(b)
+        loss, nll, dh = fused.softmax_loss(
+            h, U, b, targets, weights=weights, smoothing=smoothing, dtype=dtype, dU=dU, db=db
+        )
+        return loss, nll, [dh, dU, db]
 
     def loss_reference(
         self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
@@ -69,30 +71,3 @@ class FullSoftmax(OutputLayer):
         nll = -log_probs.gather(1, targets[:, None])[:, 0]
         each = (1 - smoothing) * nll - smoothing * log_probs.mean(dim=1)
         return (each if weights is None else each * weights).sum(), nll.sum().detach()
-
-
-class _FusedLoss(torch.autograd.Function):
-    """The loss with all its gradients, taken on the way forward."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        h: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        targets: Tensor,
-        weights: Tensor | None,
-        smoothing: float,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor]:
-        dU, db = torch.empty_like(weight), torch.empty_like(bias)
-        loss, nll, dh = fused.softmax_loss(
-            h, weight, bias, targets, weights=weights, smoothing=smoothing, dtype=dtype, dU=dU, db=db
-        )
-        ctx.save_for_backward(dh, dU, db)
-        ctx.mark_non_differentiable(nll)
-        return loss, nll
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return *fused.scaled(ctx.saved_tensors, grad), None, None, None, None

@@ -15,8 +15,6 @@ Products may be of lower precision than sums and statistics, which have that of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -128,13 +126,6 @@ def softmax_loss(
         dU.sub_(ones @ h, alpha=smoothing / vocab_size)
         db.sub_(ones.sum(), alpha=smoothing / vocab_size)
     return losses @ ones, nll.sum(), dh
-
-
-def scaled(gradients: Sequence[Tensor], factor: Tensor) -> Sequence[Tensor]:
-    """Gradients times what reached the loss, which is one where nothing but a sum was done with it."""
-    if factor.device.type == "cpu" and float(factor) == 1:
-        return gradients
-    return [gradient * factor for gradient in gradients]
 
 
 def _guess(h: Tensor, U: Tensor, b: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,6 @@ class OutputLayer(nn.Module, ABC):
     def nll(self, h: Tensor, targets: Tensor) -> Tensor:
         """−log P(target) in nats, (N,), for h (N, H) and targets (N,)."""
 
-    @abstractmethod
     def loss(
         self,
         h: Tensor,
@@ -73,6 +73,32 @@ class OutputLayer(nn.Module, ABC):
         Returns:
             The weighted sum of the (smoothed) losses, differentiable; and the plain sum of −log P(target), not.
         """
+        if not torch.is_grad_enabled():
+            return self.loss_reference(h, targets, weights=weights, smoothing=smoothing)
+        loss, nll = FusedLoss.apply(self, targets, weights, smoothing, dtype, h, *self.parameters())  # type: ignore[no-untyped-call]
+        return loss, nll
+
+    @abstractmethod
+    def differentiate(
+        self,
+        h: Tensor,
+        parameters: Sequence[Tensor],
+        targets: Tensor,
+        *,
+        weights: Tensor | None,
+        smoothing: float,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The two results of `loss`, and the gradients of the first with respect to h and all parameters, in one pass.
+
+        Args:
+            h: hidden states, (N, H).
+            parameters: what stands for `self.parameters()`, in their order.
+            targets: ids, (N,).
+            weights: of each row in the sum, (N,); None for ones.
+            smoothing: as for `loss`.
+            dtype: of the products.
+        """
 
     @abstractmethod
     def loss_reference(
@@ -86,3 +112,34 @@ class OutputLayer(nn.Module, ABC):
         for parameter in self.parameters():
             if not (self.is_tied and parameter is self.weight):
                 parameter.zero_()
+
+
+class FusedLoss(torch.autograd.Function):
+    """A loss that takes all its gradients on the way forward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        layer: OutputLayer,
+        targets: Tensor,
+        weights: Tensor | None,
+        smoothing: float,
+        dtype: torch.dtype,
+        h: Tensor,
+        *parameters: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """As `OutputLayer.differentiate`."""
+        loss, nll, gradients = layer.differentiate(
+            h, parameters, targets, weights=weights, smoothing=smoothing, dtype=dtype
+        )
+        ctx.save_for_backward(*gradients)
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients, times what reached the loss: one, where nothing but a sum was done with it."""
+        gradients = ctx.saved_tensors
+        if not (grad.device.type == "cpu" and float(grad) == 1):
+            gradients = tuple(gradient * grad for gradient in gradients)
+        return None, None, None, None, None, *gradients
