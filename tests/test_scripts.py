@@ -89,6 +89,33 @@ def test_setup_says_which_python_it_needs(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
+def test_the_table_of_the_penn_treebank_takes_up_what_is_there(toys: Path, tmp_path: Path) -> None:
+    """On toy text under the names of the real one: the perplexity printed is that of rnntool ppl, the second time, too."""
+    for part in ("train", "valid"):
+        shutil.copy(toys / f"{part}.txt", tmp_path / f"ptb.{part}.txt")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "THREADS": "1"}
+
+    def table(*names: str) -> subprocess.CompletedProcess[str]:
+        command = [ROOT / "scripts" / "ptb", ".", *names]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+
+    first, second = table("gru"), table("gru")
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+    heading, row = first.stdout.splitlines()
+    assert heading.split() == ["network", "parameters", "published", "valid", "minutes", "options"]
+    name, _, published, valid, minutes, options = row.split(maxsplit=5)
+    assert (name, published, minutes, options) == (
+        "gru",
+        "120",
+        "0",
+        "--arch gru:100 --tied --dropout 0.1 --max-epochs 8",
+    )
+    assert 1 < float(valid) < 100
+    assert table("gro").stderr.startswith("usage: scripts/ptb DATA [NAME...]; no network gro; there are elman lstm ")
+    assert table("chars").stderr.endswith("there is no ./ptb.char.train.txt\n")
+
+
 def test_the_benchmark_prints_its_table(tmp_path: Path) -> None:
     """In one round, with a hundred words."""
     environment = {**os.environ, "ROUNDS": "1", "WORDS": "100", "RECORDS": "records.jsonl"}
