@@ -23,6 +23,17 @@ FORMS = {
 }
 """The known output layers, and what they are in a few words."""
 
+LARGE = 5000
+"""Words from which `auto` is adaptive.  With 10,000 words and 100 to 200 units a step is then three to four times as fast;
+after four epochs on the Penn Treebank, an LSTM of 100 had a validation perplexity of 130.2 with it, 131.0 without."""
+
+SPECIALS = 8
+"""Tokens at the front of a vocabulary that need not be sorted: `<unk>`, `</s>` and their like."""
+
+SHARES = (0.8, 0.94)
+"""Share of a text that the words before each cut make up.  Fewer words before the first cut are faster, more are better:
+whatever lies behind a cut is predicted in two steps."""
+
 _CUT = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,3})?)(?P<thousands>k?)", re.ASCII)
 
 
@@ -89,19 +100,6 @@ def settle_output(output: Output, counts: Sequence[float]) -> Output:
         output = Output("adaptive", choose_cuts(counts))
     output.check(len(counts))
     return output
-
-
-LARGE = 5000
-"""Words from which `auto` is adaptive.  With 10,000 words and 100 to 200 units a step is then three to four times as fast;
-after four epochs on the Penn Treebank, an LSTM of 100 had a validation perplexity of 130.2 with it, 131.0 without."""
-
-SPECIALS = 8
-"""Tokens at the front of a vocabulary that need not be sorted: `<unk>`, `</s>` and their like."""
-
-
-SHARES = (0.8, 0.94)
-"""Share of a text that the words before each cut make up.  Fewer words before the first cut are faster, more are better:
-whatever lies behind a cut is predicted in two steps."""
 
 
 def choose_cuts(counts: Sequence[float]) -> tuple[int, ...]:

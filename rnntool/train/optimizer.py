@@ -51,7 +51,11 @@ class Optimizer(ABC):
         return {}
 
     def recall(self, memory: Memory) -> None:
-        """Take up a memory."""
+        """Take up a memory.
+
+        Raises:
+            ValueError: it is not one of this optimiser.
+        """
         del memory
 
 
@@ -179,6 +183,10 @@ class Adam(Optimizer):
 
     def recall(self, memory: Memory) -> None:
         """As `Optimizer.recall`."""
+        names = {"steps", "exp_avg_sq"} | ({"exp_avg"} if self.betas[0] else set())
+        for own in memory.values():
+            if own.keys() != names:
+                raise ValueError(f"a memory of {sorted(own)}, not {sorted(names)}")
         self._memory = memory
 
 

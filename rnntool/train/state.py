@@ -116,7 +116,11 @@ def load_state(trainer: Trainer) -> bool:
     with torch.no_grad():
         for name, parameter in trainer.parameters.items():
             parameter.copy_(parts["weights"][name])
-    trainer.optimizer.recall(_memory_of(parts.get("optimizer", {}), device))
+    try:
+        trainer.optimizer.recall(_memory_of(parts.get("optimizer", {}), device))
+    except ValueError as error:
+        what = f"its state was written by another version of rnntool: {error}"
+        raise ModelError(trainer.run.path, what, "--force, to begin again") from None
     place = facts["place"]
     sums, position = Sums(**place.pop("sums")), Position(**place.pop("position"))
     trainer.place = Place(**place, sums=sums, position=position)

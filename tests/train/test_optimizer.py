@@ -152,3 +152,11 @@ def test_adam_without_a_mean_stores_none() -> None:
         weight.grad = torch.ones(2)
         optimizer.step(1)
         assert optimizer.memory[0].keys() == names
+
+
+def test_a_memory_of_another_kind_is_refused() -> None:
+    optimizer = build_optimizer(TrainingConfig(beta1=0.9), [nn.Parameter(torch.ones(2))])
+    with pytest.raises(
+        ValueError, match=r"a memory of \['exp_avg_sq', 'steps'\], not \['exp_avg', 'exp_avg_sq', 'steps'\]"
+    ):
+        optimizer.recall({0: {"steps": torch.zeros(()), "exp_avg_sq": torch.zeros(2)}})

@@ -47,6 +47,8 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("trace:4", {"bptt_every": 1, "bptt": 3, **NOISE}),
     ("jordan:4", {"optimizer": "sgd", "lr": 20.0, "average": "asgd", "average_patience": 1, "validations": 4}),
     ("elman:4,tanh", {"text": "two", "context": "reset", "shuffle": False, "schedule": "constant"}),
+    ("lstm:4", {"output": "adaptive:3,6", "beta1": 0.9, **NOISE}),
+    ("gru:4", {"output": "adaptive:5", "tied": True, "optimizer": "adamw", "label_smoothing": 0.1}),
 ]
 
 
