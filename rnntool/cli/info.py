@@ -141,7 +141,8 @@ def _untrained(config: NetworkConfig, vocab_size: int) -> Described:
 
 def _network(config: NetworkConfig, network: Network) -> Described:
     """Architecture, sizes, and how it is driven."""
-    yield "network", {**asdict(config), "arch": str(config.parsed_arch), "embed_size": network.embedding.shape[1]}
+    sizes = {"embed_size": network.embedding.shape[1], "direct": network.decoder.stack[0].is_direct}
+    yield "network", {**asdict(config), "arch": str(config.parsed_arch), **sizes}
     layers = {
         f"layer {number}": sum(p.numel() for p in layer.parameters())
         for number, layer in enumerate(network.decoder.stack, 1)
