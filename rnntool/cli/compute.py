@@ -7,8 +7,10 @@ and their number follows what this process may use, not what the machine has.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from rnntool.cli import report
@@ -16,6 +18,11 @@ from rnntool.errors import DeviceError
 
 if TYPE_CHECKING:
     import torch
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
+
+KEPT = 256 << 20
+"""Bytes of freed memory that the process keeps for itself."""
 
 CGROUP = "/sys/fs/cgroup"
 """Where Linux shows its control groups."""
@@ -31,6 +38,7 @@ def prepare(threads: int | None, device: str) -> torch.device:
     Raises:
         DeviceError: the device is not there; says which are.
     """
+    _keep_freed_memory()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if threads is None:
         asked = os.environ.get("OMP_NUM_THREADS", "")
@@ -49,6 +57,22 @@ def prepare(threads: int | None, device: str) -> torch.device:
         raise DeviceError("--device", f"no {device} here; present: {', '.join(present)}", "--device auto")
     report.detail(f"device {device} threads {threads}")
     return torch.device(device)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed, where its own rules would give it back to the system and ask for it again at each step.
+
+    Whether they do depends on how the heap happens to lie; where they did, training an LSTM of 128 took 42 s instead of 32,
+    ten of them in the system.  MALLOC_* in the environment stands.
+    """
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
+    mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def _devices_present() -> list[str]:
