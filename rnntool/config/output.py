@@ -106,10 +106,10 @@ def choose_cuts(counts: Sequence[float]) -> tuple[int, ...]:
     """Cuts such that the words before each make up the `SHARES` of the text.
 
     Args:
-        counts: of the words, in the vocabulary's order; where none is known, word r is taken to occur 1/r times.
+        counts: of the words, in the vocabulary's order, for `frequencies`.
     """
     size = len(counts)
-    weights = [float(count) for count in counts] if any(counts) else [1 / rank for rank in range(1, size + 1)]
+    weights = frequencies(counts)
     total, seen, cuts = sum(weights), 0.0, []
     shares = list(SHARES)
     for number, weight in enumerate(weights, 1):
@@ -118,3 +118,8 @@ def choose_cuts(counts: Sequence[float]) -> tuple[int, ...]:
             cuts.append(number)
             shares.pop(0)
     return tuple(dict.fromkeys(min(cut, size - 1) for cut in cuts)) if size > 1 else ()
+
+
+def frequencies(counts: Sequence[float]) -> Sequence[float]:
+    """The counts; where none is known, word r is taken to occur in proportion to 1/r."""
+    return counts if any(counts) else [1 / rank for rank in range(1, len(counts) + 1)]

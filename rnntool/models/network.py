@@ -58,11 +58,6 @@ class Network(nn.Module):
         return len(self.embedding)
 
     @property
-    def has_sparse_reads(self) -> bool:
-        """Whether the embedding does nothing but be read, row by row, for a matrix to multiply."""
-        return not self.tied and not self.decoder.stack[0].is_direct
-
-    @property
     def num_parameters(self) -> int:
         """How many numbers training sets; tied ones count once."""
         return sum(p.numel() for p in self.parameters())

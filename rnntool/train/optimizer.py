@@ -265,7 +265,8 @@ def takes_rows(config: TrainingConfig, network: Network) -> bool:
     """
     if network.tied or config.weight_decay:
         return False
-    return is_row_wise(config) or (config.optimizer in ("adam", "adamw") and network.has_sparse_reads)
+    is_direct = network.decoder.stack[0].is_direct
+    return is_row_wise(config) or (config.optimizer in ("adam", "adamw") and not is_direct)
 
 
 def measure_gradients(

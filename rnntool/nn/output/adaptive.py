@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from rnntool.config.output import frequencies
 from rnntool.nn.output import fused
 from rnntool.nn.output.layer import OutputLayer
 
@@ -52,7 +53,7 @@ class AdaptiveSoftmax(OutputLayer):
 
     def rows_computed(self, counts: Sequence[float]) -> float:
         """As `OutputLayer.rows_computed`: the head, and a group as often as it has the target."""
-        weights = counts if any(counts) else [1 / rank for rank in range(1, len(counts) + 1)]
+        weights = frequencies(counts)
         groups = _groups(self.cuts, len(self.bias))
         sizes = sum((words.stop - words.start) * sum(weights[words]) for words in groups)
         return float(self.cuts[0] + len(self.cuts) + sizes / sum(weights))
