@@ -167,12 +167,13 @@ class _Ours:
         self.workload = workload
         self.dtype = dtype
         self.network = workload.build(device)
-        self.optimizer = build_optimizer(workload.training, self.network.parameters())
+        self.sparse = takes_rows(workload.training, self.network)
+        rows = [self.network.embedding] if self.sparse else []
+        self.optimizer = build_optimizer(workload.training, self.network.parameters(), rows)
         self.optimizer.lr = 1e-4
         self.noise = noise_of(workload.training, torch.Generator(device))
         self.state = self.network.state0(workload.training.batch_size)
         self.windows = cycle(workload.windows(device))
-        self.sparse = takes_rows(workload.training, self.network)
 
     def step(self) -> None:
         """Gradients and update."""

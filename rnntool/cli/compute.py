@@ -28,17 +28,20 @@ CGROUP = "/sys/fs/cgroup"
 """Where Linux shows its control groups."""
 
 
-def prepare(threads: int | None, device: str) -> torch.device:
+def prepare(threads: int | None, device: str, *, deterministic: bool = False) -> torch.device:
     """Import torch with the right number of threads and find the device.
 
     Args:
         threads: how many to compute with; None for OMP_NUM_THREADS, else as many as `allotted_threads` finds.
         device: `auto` (the first CUDA device, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
+        deterministic: whether a GPU is to give the same bits every time; a processor always does.
 
     Raises:
         DeviceError: the device is not there; says which are.
     """
     _keep_freed_memory()
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what torch asks for; read when cuBLAS starts
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if threads is None:
         asked = os.environ.get("OMP_NUM_THREADS", "")
@@ -55,6 +58,9 @@ def prepare(threads: int | None, device: str) -> torch.device:
         device = "cuda:0"
     if device not in present:
         raise DeviceError("--device", f"no {device} here; present: {', '.join(present)}", "--device auto")
+    if deterministic and device.startswith("cuda"):
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     report.detail(f"device {device} threads {threads}")
     return torch.device(device)
 

@@ -20,7 +20,19 @@ from rnntool.train.progress import StopRequest
 _DEFAULTS = {f.name: f.default for config in (NetworkConfig, TrainingConfig) for f in fields(config)}
 DEFAULTS = {"arch": "lstm:200", "output": "auto"}
 """Of a network that is to be trained; a vocabulary settles the second."""
-_INERT = ("out", "force", "device", "threads", "max_time", "save_every", "dry_run", "explain", "watch", "preset")
+_INERT = (
+    "out",
+    "force",
+    "device",
+    "threads",
+    "max_time",
+    "save_every",
+    "dry_run",
+    "explain",
+    "watch",
+    "graph",
+    "preset",
+)
 """Parameters that change how a run is carried out, but nothing that it computes."""
 
 
@@ -226,6 +238,12 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     help="Of products in training: auto, fp32 or bf16.",
 )
 @options.option(
+    "--deterministic", section=RUN, is_flag=True, help="On a GPU, take ways that give the same bits every time."
+)
+@options.option(
+    "--graph/--no-graph", section=RUN, default=True, help="On a GPU, record an update once and replay it; as a rule."
+)
+@options.option(
     "--max-time", section=RUN, type=_Duration(), metavar="TIME", help="Stop with status 75 after TIME (90s, 40m, 2h)."
 )
 @options.option(
@@ -271,7 +289,7 @@ def _carry_out(
     given: dict[str, Any], settings: dict[str, Any], network: NetworkConfig, training: TrainingConfig, stop: StopRequest
 ) -> None:
     """Import torch and train, or rehearse it."""
-    device = compute.prepare(given["threads"], given["device"])
+    device = compute.prepare(given["threads"], given["device"], deterministic=given["deterministic"])
     from rnntool.cli import training as carry_out
     from rnntool.train.job import Job
 
@@ -293,6 +311,7 @@ def _carry_out(
         max_time=given["max_time"],
         save_every=given["save_every"],
         watch=given["watch"],
+        graph=given["graph"],
         explain=given["explain"],
         force=given["force"],
     )

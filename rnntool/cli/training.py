@@ -33,6 +33,7 @@ class Manner:
         max_time: seconds until it stops with status 75; None for no limit.
         save_every: seconds between states outside validations.
         watch: whether validations measure the gradient by lag.
+        graph: whether a GPU records an update and replays it.
         explain: whether to say how the network is computed.
         force: whether another run in the directory is removed.
     """
@@ -41,6 +42,7 @@ class Manner:
     max_time: float | None
     save_every: float
     watch: bool
+    graph: bool
     explain: bool
     force: bool
 
@@ -75,6 +77,7 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
                 save_every=manner.save_every,
                 max_time=manner.max_time,
                 watch=manner.watch,
+                graph=manner.graph,
                 observer=view,
                 stop=stop,
             )

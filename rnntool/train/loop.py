@@ -31,6 +31,7 @@ from rnntool.text.corpus import Corpus, CorpusSource
 from rnntool.train.average import Average
 from rnntool.train.optimizer import build_optimizer, measure_gradients, takes_rows
 from rnntool.train.progress import Observer, StopRequest
+from rnntool.train.recording import Recorder, Recording, working_stream
 from rnntool.train.schedule import Schedule
 from rnntool.train.spending import Stopwatch
 from rnntool.train.state import Place, Sums, load_state, save_state
@@ -60,6 +61,7 @@ class Trainer:
         save_every: seconds between states outside validations.
         max_time: seconds after which this sitting ends with status 75; None for no limit.
         watch: whether every validation measures the gradient by lag.
+        graph: whether a GPU records an update and replays it.
         observer: who is told.
         stop: who may ask for an end.
     """
@@ -77,6 +79,7 @@ class Trainer:
         save_every: float = 600.0,
         max_time: float | None = None,
         watch: bool = False,
+        graph: bool = True,
         observer: Observer,
         stop: StopRequest,
     ) -> None:
@@ -93,7 +96,9 @@ class Trainer:
         self.stop = stop
 
         self.parameters = dict(self.network.named_parameters())
-        self.optimizer = build_optimizer(config, self.parameters.values())
+        takes_embedding_rows = takes_rows(config, self.network)
+        rows = [self.network.embedding] if takes_embedding_rows else []
+        self.optimizer = build_optimizer(config, self.parameters.values(), rows)
         self.schedule = Schedule(config)
         self.average = Average(config, self.parameters)
         self.best_weights: dict[str, Tensor] = {}
@@ -101,7 +106,9 @@ class Trainer:
         self.place = Place()
 
         self._dtype = product_dtype(precision, device)
-        self._sparse = takes_rows(config, self.network)
+        self._sparse = takes_embedding_rows and device.type == "cpu"
+        can_record = device.type == "cuda" and self.optimizer.is_recordable and self.network.output.is_recordable
+        self._recorder = Recorder(graph and can_record, self._recording)
         self._noise = noise_of(config, torch.Generator(device))
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
         self._failed_saves = 0
@@ -133,8 +140,9 @@ class Trainer:
         self._began = self._tick = self._saved = time.monotonic()
         self.stop.is_heard = True
         self.stopwatch.start()
-        while not self._is_over:
-            self._epoch()
+        with working_stream(self.network.embedding.device):
+            while not self._is_over:
+                self._epoch()
 
     @property
     def _is_over(self) -> bool:
@@ -170,16 +178,21 @@ class Trainer:
             lr *= sum(len(batch.targets) for batch in group) / len(group) / config.bptt  # Merity et al. 2018, §5
         self.optimizer.lr = lr
         tokens = sum(batch.num_tokens for batch in group)
-        self.optimizer.zero_grad()
+        if group[0].fresh:
+            self.carried = self.network.state0(group[0].inputs.shape[1])
         try:
-            nll = sum(self._backward(batch, place.windows + number) for number, batch in enumerate(group))
+            recording = self._recorder.recording_of(group, self.carried)
+            if recording:
+                self._seed(place.windows)
+                found, self.carried = recording(group[0], self.carried, lr)
+                nll, norm = found.tolist()
+            else:
+                nll, norm, divisor = self._gradients(group, tokens)
         except RuntimeError as error:
             raise self._explained(error, group[-1]) from error
-        norm, divisor = measure_gradients(
-            self.parameters.values(), tokens=tokens, norm=config.clip, value=config.clip_value
-        )
         self._check_sound(nll / tokens, norm, lr)
-        self.optimizer.step(divisor)
+        if not recording:
+            self.optimizer.step(divisor)
         self.average.update()
         self.stopwatch.lap("update")
 
@@ -198,11 +211,20 @@ class Trainer:
         sums.seconds += seconds
         self.observer.stepped(progress=place.progress, loss=sums.nll / sums.tokens, tokens_per_second=sums.speed, lr=lr)
 
-    def _backward(self, batch: Batch, window: int) -> float:
-        """Add one window's gradients and return its Σ −log P; its noise is a function of the seed and its number."""
+    def _gradients(self, group: list[Batch], tokens: int) -> tuple[float, float, Tensor]:
+        """Take the gradients of a group of windows: its Σ −log P, their norm, and what they are to be divided by."""
+        self.optimizer.zero_grad()
+        nll = torch.stack([self._backward(batch, self.place.windows + n) for n, batch in enumerate(group)]).sum()
+        norm, divisor = measure_gradients(
+            self.parameters.values(), tokens=tokens, norm=self.config.clip, value=self.config.clip_value
+        )
+        return *torch.stack([nll, norm]).tolist(), divisor
+
+    def _backward(self, batch: Batch, window: int) -> Tensor:
+        """Add one window's gradients and return its Σ −log P."""
         if batch.fresh:
             self.carried = self.network.state0(batch.inputs.shape[1])
-        self._noise.generator.manual_seed(mix(self.config.seed, window))
+        self._seed(window)
         nll, self.carried = backward(
             self.network,
             batch,
@@ -214,6 +236,15 @@ class Trainer:
             stopwatch=self.stopwatch,
         )
         return nll
+
+    def _seed(self, window: int) -> None:
+        """The noise of a window is a function of the seed and of its number."""
+        self._noise.generator.manual_seed(mix(self.config.seed, window))
+
+    def _recording(self, window: Batch, state: State) -> Recording:
+        return Recording(
+            self.network, self.config, self.optimizer, noise=self._noise, dtype=self._dtype, window=window, state=state
+        )
 
     # --- validations and reports -------------------------------------------------------------------------------------
 

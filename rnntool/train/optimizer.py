@@ -6,8 +6,10 @@ way.  Of an embedding that is only read, an update touches no more than the rows
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +32,17 @@ class Optimizer(ABC):
     Args:
         parameters: the weights.
         lr: η, the learning rate; may be set before every step.
+
+    Attributes:
+        is_recordable: whether a step with lr and divisor as tensors asks nothing of the device, so that it can be recorded
+            and replayed (`rnntool.train.recording`).
     """
+
+    is_recordable = False
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
         self.parameters = list(parameters)
-        self.lr = lr
+        self.lr: float | Tensor = lr
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -42,7 +50,7 @@ class Optimizer(ABC):
             parameter.grad = None
 
     @abstractmethod
-    def step(self, divisor: float) -> None:
+    def step(self, divisor: float | Tensor) -> None:
         """One update with gradients that are `divisor` times too long; it may spoil them."""
 
     @property
@@ -62,20 +70,25 @@ class Optimizer(ABC):
 class PlainSGD(Optimizer):
     """w ← w − η g, over all weights at once; of a sparse gradient, over its rows alone."""
 
+    is_recordable = True
+
     @torch.no_grad()
-    def step(self, divisor: float) -> None:
+    def step(self, divisor: float | Tensor) -> None:
         """As `Optimizer.step`."""
-        rate = -self.lr / divisor
+        rate: Any = -self.lr / divisor
         weights: list[Tensor] = []
         gradients: list[Tensor] = []
         for p in self.parameters:
             if p.grad is not None and p.grad.is_sparse:
                 rows, gradient = _rows(p.grad)
-                p.index_add_(0, rows, gradient, alpha=rate)
+                p.index_add_(0, rows, gradient, alpha=float(rate))
             elif p.grad is not None:
                 weights.append(p)
                 gradients.append(p.grad)
-        if weights:
+        if weights and isinstance(rate, Tensor):
+            torch._foreach_mul_(gradients, rate)
+            torch._foreach_add_(weights, gradients)
+        elif weights:
             torch._foreach_add_(weights, gradients, alpha=rate)
 
 
@@ -85,8 +98,9 @@ class Adam(Optimizer):
         m ← β₁ m + (1 − β₁) g     v ← β₂ v + (1 − β₂) g²     w ← w − η m̂ / (√v̂ + ε)
 
     m̂ and v̂ are divided by 1 − βᵗ, which makes up for their start at zero.  With β₁ = 0, m is the gradient and not stored.
-    In a sparse gradient every row has a clock t of its own, which stands still while the row is not read: a rare word's
-    v̂ is the mean over its occurrences, so that it moves by about η each time, and not by η / √(1 − β₂).
+    In a weight that is read by rows every row has a clock t of its own, which stands still while the row's gradient is
+    zero: a rare word's v̂ is the mean over its occurrences, so that it moves by about η each time, and not by
+    η / √(1 − β₂).  The gradient may be sparse, or dense with zeros in the rows that were not read.
 
     Source: Kingma and Ba 2015; Loshchilov and Hutter 2019 for `decoupled`.
 
@@ -96,7 +110,10 @@ class Adam(Optimizer):
         betas: β₁ and β₂.
         weight_decay: λ; every gradient has λ w added, or, if decoupled, every weight η λ w subtracted.
         decoupled: whether the weights decay apart from the gradient.
+        by_rows: which weights are read by rows.
     """
+
+    is_recordable = True
 
     def __init__(
         self,
@@ -106,36 +123,39 @@ class Adam(Optimizer):
         betas: tuple[float, float],
         weight_decay: float = 0.0,
         decoupled: bool = False,
+        by_rows: Collection[nn.Parameter] = (),
     ) -> None:
         super().__init__(parameters, lr)
+        self._by_rows = {number for number, p in enumerate(self.parameters) if any(p is each for each in by_rows)}
         self.betas = betas
         self.weight_decay = weight_decay
         self.decoupled = decoupled
         self._memory: Memory = {}
 
     @torch.no_grad()
-    def step(self, divisor: float) -> None:
+    def step(self, divisor: float | Tensor) -> None:
         """As `Optimizer.step`."""
         dense = []
         for number, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
             if number not in self._memory:
-                self._memory[number] = self._blank(p)
+                self._memory[number] = self._blank(p, by_rows=p.grad.is_sparse or number in self._by_rows)
             if p.grad.is_sparse:
                 self._step_rows(p, *_rows(p.grad), divisor, self._memory[number])
+            elif number in self._by_rows:
+                self._step_read_rows(p, p.grad, divisor, self._memory[number])
             else:
                 dense.append(number)
         if dense:
             self._step_dense(dense, divisor)
 
-    def _blank(self, p: nn.Parameter) -> dict[str, Tensor]:
-        assert p.grad is not None
-        blank = {"steps": torch.zeros(len(p) if p.grad.is_sparse else (), device=p.device)}
+    def _blank(self, p: nn.Parameter, *, by_rows: bool) -> dict[str, Tensor]:
+        blank = {"steps": torch.zeros(len(p) if by_rows else (), device=p.device)}
         blank["exp_avg_sq"] = torch.zeros_like(p)
         return blank | ({"exp_avg": torch.zeros_like(p)} if self.betas[0] else {})
 
-    def _step_dense(self, numbers: list[int], divisor: float) -> None:
+    def _step_dense(self, numbers: list[int], divisor: float | Tensor) -> None:
         weights: list[Tensor] = [self.parameters[number] for number in numbers]
         gradients = [p.grad for p in weights if p.grad is not None]
         memories = [self._memory[number] for number in numbers]
@@ -157,24 +177,44 @@ class Adam(Optimizer):
             amsgrad=False,
             maximize=False,
             # as torch.amp.GradScaler hands its scale to the kernel
-            grad_scale=torch.tensor(float(divisor), device=weights[0].device),
+            grad_scale=_scalar(divisor, weights[0].device),
         )
 
-    def _step_rows(self, p: nn.Parameter, rows: Tensor, g: Tensor, divisor: float, memory: dict[str, Tensor]) -> None:
-        """The formula above on some rows of a weight, (R, ·)."""
-        beta1, beta2 = self.betas
+    def _step_read_rows(self, p: nn.Parameter, g: Tensor, divisor: float | Tensor, memory: dict[str, Tensor]) -> None:
+        """The formula above on the rows of a weight whose gradient is not zero, not asking the device which these are."""
+        is_read = (g != 0).any(dim=1, keepdim=True)  # (V, 1)
         g = g / divisor
+        beta1, beta2 = self.betas
+        t = memory["steps"].add_(is_read[:, 0])[:, None].clamp(min=1).to(p.dtype)
+        v = memory["exp_avg_sq"]
+        v.copy_(torch.where(is_read, (v * beta2).addcmul_(g, g, value=1 - beta2), v))
+        if beta1:
+            m = memory["exp_avg"]
+            g = m.copy_(torch.where(is_read, m.lerp(g, 1 - beta1), m))
+        p.add_(is_read * self._moved(g, v, t))
+
+    def _step_rows(
+        self, p: nn.Parameter, rows: Tensor, g: Tensor, divisor: float | Tensor, memory: dict[str, Tensor]
+    ) -> None:
+        """The formula above on some rows of a weight, (R, ·), but for those whose gradient is zero."""
+        beta1, beta2 = self.betas
+        is_moved = (g != 0).any(dim=1)
+        rows, g = rows[is_moved], g[is_moved] / divisor
         t = memory["steps"][rows] + 1
         memory["steps"][rows] = t
-        t = t[:, None].to(torch.float64)  # (R, 1)
+        t = t[:, None].to(p.dtype)  # (R, 1)
         v = memory["exp_avg_sq"][rows].mul_(beta2).addcmul_(g, g, value=1 - beta2)
         memory["exp_avg_sq"][rows] = v
         if beta1:
             g = memory["exp_avg"][rows].lerp_(g, 1 - beta1)
             memory["exp_avg"][rows] = g
-        rate = (-self.lr / (1 - beta1**t)).to(p.dtype)
-        root = (v * (1 / (1 - beta2**t)).to(p.dtype)).sqrt_().add_(EPS)
-        p.index_add_(0, rows, rate * g / root)
+        p.index_add_(0, rows, self._moved(g, v, t))
+
+    def _moved(self, m: Tensor, v: Tensor, t: Tensor) -> Tensor:
+        """By how much rows change, (R, ·): −η m̂ / (√v̂ + ε) at their times t (R, 1)."""
+        rest1, rest2 = (-torch.expm1(t * (math.log(beta) if beta else -math.inf)) for beta in self.betas)  # 1 − βᵗ
+        root = (v / rest2).sqrt_().add_(EPS)
+        return -self.lr / rest1 * m / root
 
     @property
     def memory(self) -> Memory:
@@ -202,7 +242,7 @@ class Torch(Optimizer):
         self.optimizer = optimizer
 
     @torch.no_grad()
-    def step(self, divisor: float) -> None:
+    def step(self, divisor: float | Tensor) -> None:
         """As `Optimizer.step`."""
         self.optimizer.param_groups[0]["lr"] = self.lr
         gradients = [p.grad for p in self.parameters if p.grad is not None]
@@ -210,7 +250,7 @@ class Torch(Optimizer):
             torch._foreach_mul_(gradients, 1 / divisor)
         else:
             device = gradients[0].device
-            self.optimizer.grad_scale = torch.tensor(divisor, device=device)  # type: ignore[attr-defined]
+            self.optimizer.grad_scale = _scalar(divisor, device)  # type: ignore[attr-defined]
             self.optimizer.found_inf = torch.zeros((), device=device)  # type: ignore[attr-defined]
         self.optimizer.step()
 
@@ -227,8 +267,16 @@ class Torch(Optimizer):
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": memory})
 
 
-def build_optimizer(config: TrainingConfig, parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """The optimiser that `config` names, at its full learning rate."""
+def build_optimizer(
+    config: TrainingConfig, parameters: Iterable[nn.Parameter], by_rows: Collection[nn.Parameter] = ()
+) -> Optimizer:
+    """The optimiser that `config` names, at its full learning rate.
+
+    Args:
+        config: the run's settings.
+        parameters: the weights.
+        by_rows: those that are read by rows, if `takes_rows`.
+    """
     rate, decay = config.rate, config.weight_decay
     match config.optimizer:
         case "sgd" if is_row_wise(config):
@@ -247,7 +295,8 @@ def build_optimizer(config: TrainingConfig, parameters: Iterable[nn.Parameter]) 
             )
         case "adam" | "adamw":
             betas = (config.beta1, config.square_decay)
-            return Adam(parameters, rate, betas=betas, weight_decay=decay, decoupled=config.optimizer == "adamw")
+            decoupled = config.optimizer == "adamw"
+            return Adam(parameters, rate, betas=betas, weight_decay=decay, decoupled=decoupled, by_rows=by_rows)
     raise AssertionError(config.optimizer)
 
 
@@ -271,7 +320,7 @@ def takes_rows(config: TrainingConfig, network: Network) -> bool:
 
 def measure_gradients(
     parameters: Iterable[nn.Parameter], *, tokens: int, norm: float, value: float
-) -> tuple[float, float]:
+) -> tuple[Tensor, Tensor]:
     """How long the gradient of the mean loss is, and what the gradient of the sum must be divided by before it is used.
 
     A gradient longer than `norm` is shortened to it, g · min(1, norm / ‖g‖); the lecture's code, g / max(10, ‖g‖), divides
@@ -284,7 +333,7 @@ def measure_gradients(
         value: largest element allowed; 0 for no limit.
 
     Returns:
-        The norm before anything is cut, and the divisor.
+        The norm before anything is cut, and the divisor, each (), where the gradients are.
     """
     gradients = []
     for p in parameters:
@@ -297,12 +346,18 @@ def measure_gradients(
         torch._foreach_clamp_max_(gradients, value * tokens)
         torch._foreach_clamp_min_(gradients, -value * tokens)
         length = _norm(gradients) / tokens
-    return total, tokens * max(1.0, length / norm) if norm else float(tokens)
+    return total, tokens * (length / norm).clamp(min=1) if norm else torch.full_like(total, tokens)
 
 
-def _norm(tensors: list[Tensor]) -> float:
+def _norm(tensors: list[Tensor]) -> Tensor:
     """The Euclidean norm of all elements together."""
-    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors))))
+    total: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    return total
+
+
+def _scalar(value: float | Tensor, device: torch.device) -> Tensor:
+    """One number in float32 on the device; a tensor must be there."""
+    return value.float() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float32, device=device)
 
 
 def _rows(gradient: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from rnntool.config.training import TrainingConfig
 from rnntool.data.batch import Batch
@@ -22,7 +23,7 @@ def backward(
     dtype: torch.dtype,
     sparse: bool,
     stopwatch: Stopwatch | None = None,
-) -> tuple[float, State]:
+) -> tuple[Tensor, State]:
     """Add the gradients of a window's loss, summed over its tokens, to those of the weights.
 
     Args:
@@ -36,7 +37,7 @@ def backward(
         stopwatch: what tells the parts' times apart.
 
     Returns:
-        Σ −log P of the targets that count, in nats; and the state from which the next window starts.
+        Σ −log P of the targets that count, in nats, (); and the state from which the next window starts.
     """
     h, after = network.run(
         batch.inputs, state, noise=noise, keep=batch.keep, clip_step=config.clip_step, dtype=dtype, sparse=sparse
@@ -62,7 +63,7 @@ def backward(
     loss.backward()  # type: ignore[no-untyped-call]
     if stopwatch:
         stopwatch.lap("layers back")
-    return float(nll), tuple(s.detach() for s in after)
+    return nll, tuple(s.detach() for s in after)
 
 
 def noise_of(config: TrainingConfig, generator: torch.Generator) -> Noise:

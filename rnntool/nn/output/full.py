@@ -25,6 +25,8 @@ class FullSoftmax(OutputLayer):
         weight: the embedding (V, H), if tied; else the layer has its own.
     """
 
+    is_recordable = True
+
     def __init__(self, input_size: int, vocab_size: int, weight: nn.Parameter | None = None) -> None:
         super().__init__(input_size, vocab_size, weight)
 

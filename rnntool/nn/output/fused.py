@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rnntool.nn.output.block import normalizer_for
+
 BLOCK_BYTES = 32 << 20
 """Largest block of logits that exists at once."""
 
@@ -99,12 +101,11 @@ def softmax_loss(
     size = max(GRAIN, rows_of_a_block(vocab_size, low_U.element_size()) // GRAIN * GRAIN)
     for start in range(0, num_rows, size):
         rows = slice(start, min(start + size, num_rows))
-        e, s, log_z[rows] = _exponentials(low_h[start : start + size], low_U, shifted, rows.stop - start)
-        scale = (ones[rows] / s)[:, None]  # (n, 1)
-        torch.mul((e @ low_U)[: len(s)], scale, out=dh[rows])
+        e, scale, log_z[rows] = _weighted(low_h[start : start + size], low_U, shifted, ones[rows])
+        torch.mul((e @ low_U)[: len(scale)], scale, out=dh[rows])
         # the last column, of ones before they are scaled, gives the gradient of b in the same product
         columns = torch.cat([h[rows] * scale, scale], dim=1).to(dtype)
-        sums = e.T @ F.pad(columns, (0, 0, 0, len(e) - len(s)))  # (V, H + 1)
+        sums = e.T @ F.pad(columns, (0, 0, 0, len(e) - len(scale)))  # (V, H + 1)
         if start == 0:
             dU.copy_(sums[:, :-1])
             db.copy_(sums[:, -1])
@@ -132,6 +133,27 @@ def _guess(h: Tensor, U: Tensor, b: Tensor) -> Tensor:
     """About what log Σ exp z is, one number."""
     some = h[:: max(1, len(h) // PROBES)]
     return (some @ U.T).to(b.dtype).add_(b).logsumexp(dim=1).mean()
+
+
+def _weighted(h: Tensor, U: Tensor, b: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A block of logits turned into what, times a number for each row, is its weighted probabilities.
+
+    Args:
+        h: (n, H).
+        U: (V, H).
+        b: (V,), less c.
+        weights: of the first rows, those that count, (m,).
+
+    Returns:
+        e (n, V), zero in rows that do not count; the number of each row that does, (m, 1); and log Σ exp(z − c), (m,).
+    """
+    normalize = normalizer_for(h.device)
+    if normalize is not None:
+        e = torch.addmm(b, h, U.T)
+        log_z = normalize(e, F.pad(weights.float(), (0, len(h) - len(weights))))[: len(weights)]
+        return e, torch.ones_like(weights)[:, None], log_z.to(weights.dtype)
+    e, s, log_z = _exponentials(h, U, b, len(weights))
+    return e, (weights / s)[:, None], log_z
 
 
 def _exponentials(h: Tensor, U: Tensor, b: Tensor, num_rows: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,10 @@ class OutputLayer(nn.Module, ABC):
     Attributes:
         weight: one row for every word, (V, H); the embedding itself, if tied.
         bias: one number for every word, (V,).
+        is_recordable: whether the loss asks the device nothing (which rows are of which part), so that a GPU can replay it.
     """
+
+    is_recordable = False
 
     weight: nn.Parameter
     bias: nn.Parameter
