@@ -24,9 +24,10 @@ from rnntool.bench.workload import Workload, batch_of
 from rnntool.errors import TrainingError
 from rnntool.nn.output.fused import BLOCK_BYTES
 from rnntool.nn.precision import has_bf16, has_int8
-from rnntool.search.drawing import Bend, draw, uniform
-from rnntool.search.predictor import Predictor, Prefixes
+from rnntool.search.drawing import Bend, uniform
+from rnntool.search.predictor import Predictor
 from rnntool.search.sampling import sample_stream
+from rnntool.search.stride import Strider
 from rnntool.train.optimizer import build_optimizer, measure_gradients, takes_rows
 from rnntool.train.spending import expect
 from rnntool.train.step import backward, noise_of
@@ -206,13 +207,15 @@ def _stream(predictor: Predictor, length: int) -> Callable[[], object]:
 
 def _streams(predictor: Predictor, streams: int, length: int) -> Callable[[], object]:
     """Several running texts side by side."""
+    strider = Strider(predictor, Bend(), batch_size=streams)
 
     def write() -> None:
         prefix = predictor.begin(()).at([0] * streams)
-        for position in range(length):
-            log_probs, state = predictor.step(prefix)
-            chosen = draw(log_probs, [uniform(1, stream, position) for stream in range(streams)], Bend())
-            prefix = Prefixes(chosen, state)
+        for position in range(0, length, strider.length):
+            places = range(position, position + strider.length)
+            _, _, prefix = strider.advance(
+                prefix, [[uniform(1, stream, at) for stream in range(streams)] for at in places]
+            )
 
     return write
 

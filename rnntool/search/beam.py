@@ -9,7 +9,6 @@ what counts.  K = 1 takes the likeliest word each time.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnntool.search.continuation import Continuation
@@ -24,7 +23,7 @@ def beam_search(
     beam_size: int,
     num_best: int,
     max_tokens: int,
-    banned: Sequence[int] = (),
+    banned: tuple[int, ...] = (),
 ) -> list[list[Continuation]]:
     """The best continuations of each prefix, the best first.
 

@@ -7,8 +7,8 @@ depend on what else is drawn beside it.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,19 +37,23 @@ class Bend:
     top_p: float = 1.0
 
 
-def allow(log_probs: Tensor, banned: Sequence[int]) -> Tensor:
+def allow(log_probs: Tensor, banned: tuple[int, ...]) -> Tensor:
     """log_probs (B, V) with −∞ at the banned words."""
-    if not banned:
-        return log_probs
-    return log_probs.index_fill(1, torch.tensor(banned, device=log_probs.device), -math.inf)
+    return log_probs.index_fill(1, _ids(banned, log_probs.device), -math.inf) if banned else log_probs
 
 
-def draw(log_probs: Tensor, uniforms: Sequence[float], bend: Bend) -> Tensor:
-    """One word for each row, (B,).
+@functools.lru_cache(maxsize=8)
+def _ids(words: tuple[int, ...], device: torch.device) -> Tensor:
+    """Words where they are needed; brought there once."""
+    return torch.tensor(words, device=device)
+
+
+def draw(log_probs: Tensor, uniforms: Tensor, bend: Bend) -> Tensor:
+    """One word for each row, (B,), without asking the device.
 
     Args:
         log_probs: (B, V).
-        uniforms: B numbers in [0, 1).
+        uniforms: numbers in [0, 1), (B,), of the same dtype.
         bend: what is done to the distribution first.
     """
     scores = allow(log_probs, bend.banned)
@@ -65,7 +69,7 @@ def draw(log_probs: Tensor, uniforms: Sequence[float], bend: Bend) -> Tensor:
     if bend.top_p < 1:
         is_needed = mass - p < bend.top_p * mass[:, -1:]
         mass = (p * is_needed).cumsum(dim=1)
-    targets = mass[:, -1:] * torch.tensor(uniforms, dtype=mass.dtype, device=mass.device)[:, None]
+    targets = mass[:, -1:] * uniforms[:, None]
     chosen = torch.searchsorted(mass, targets, right=True).clamp(max=mass.shape[1] - 1)
     return (chosen if words is None else words.gather(1, chosen))[:, 0]
 

@@ -35,6 +35,34 @@ def test_lines_do_not_depend_on_the_batch_size(arch: str, bend: dict[str, float]
     assert [line.logprob for line in one] == pytest.approx([line.logprob for line in eight], rel=1e-12)
 
 
+@pytest.mark.parametrize("stride", [2, 7, 64])
+def test_lines_do_not_depend_on_how_many_tokens_are_drawn_at_once(stride: int) -> None:
+    model = predictor()
+    wishes = [Wish(model.begin(ids), number, sample) for number, ids in enumerate(PROMPTS) for sample in range(10)]
+    settings = {"bend": Bend(), "max_tokens": 20, "batch_size": 8, "seed": 1}
+    one, several = (list(sample_lines(model, wishes, **settings, stride=length)) for length in (1, stride))  # type: ignore[arg-type]
+    assert [line.ids for line in one] == [line.ids for line in several]
+    assert [line.logprob for line in one] == pytest.approx([line.logprob for line in several], rel=1e-12)
+
+
+@pytest.mark.parametrize("stride", [2, 7, 64])
+@pytest.mark.parametrize("carry", [True, False])
+def test_running_text_does_not_depend_on_how_many_tokens_are_drawn_at_once(stride: int, carry: bool) -> None:
+    settings = {"bend": Bend(), "num_tokens": 100, "carry": carry, "seed": 1}
+    one, several = (list(sample_stream(predictor(), **settings, stride=length)) for length in (1, stride))  # type: ignore[arg-type]
+    assert one == several
+    assert len(one) > 1
+
+
+@pytest.mark.gpu
+def test_a_recorded_stride_draws_what_one_token_at_a_time_does() -> None:
+    model = predictor(network("lstm:2x20", vocab_size=300).to("cuda"))
+    wishes = [Wish(model.begin(ids), number, sample) for number, ids in enumerate(PROMPTS) for sample in range(10)]
+    settings = {"bend": Bend(top_p=0.9), "max_tokens": 20, "batch_size": 8, "seed": 1}
+    several, one = (list(sample_lines(model, wishes, **settings, stride=length)) for length in (None, 1))  # type: ignore[arg-type]
+    assert [line.ids for line in several] == [line.ids for line in one]
+
+
 def test_a_sample_does_not_depend_on_how_many_there_are() -> None:
     model = predictor()
     few, many = lines(model, batch_size=4, samples=2), lines(model, batch_size=4, samples=5)
