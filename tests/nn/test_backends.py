@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rnntool.config.arch import parse_arch
 from rnntool.nn.cells.build import build_cell
+from rnntool.nn.cells.lstm import LSTM
 from rnntool.nn.kernels import bptt, reference, scan, vendor
 from rnntool.nn.noise import Noise
 from rnntool.nn.plan import BACKENDS
@@ -98,6 +99,34 @@ def test_a_fast_path_in_bfloat16_is_its_reference_within_that_precision(
         assert ours.dtype == torch.float32
         assert float((ours - theirs).detach().norm() / theirs.detach().norm()) < 0.05
     assert not torch.equal(both[0][0], both[1][0])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "limit"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.float16, 5e-3)], ids=str
+)
+def test_an_lstm_filled_up_to_whole_tiles_is_the_lstm(dtype: torch.dtype, limit: float, draw: Draw) -> None:
+    """What a GPU computes in float16, here in other dtypes, too: 10 units of 128, 3 streams of 8."""
+    cell = build_cell(parse_arch("lstm:10"), 6)
+    assert isinstance(cell, LSTM)
+    outside = torch.float64 if dtype is torch.float64 else torch.float32
+    weights, x, state = draw(cell, T=7, B=3, dtype=outside)
+    filled, filled_state = vendor.lstm_filled(cell, weights, x, state, dtype=dtype)
+    plain, plain_state = reference.run(cell, weights, x, state)
+    inputs = [x, *weights.values(), *state]
+    ours = values_and_gradients((filled, *filled_state), inputs)
+    theirs = values_and_gradients((plain, *plain_state), inputs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one is not None and other is not None
+        assert one.dtype == outside
+        assert float((one - other).detach().norm() / other.detach().norm()) < limit
+
+
+def test_an_lstm_is_filled_up_to_sizes_that_have_a_persistent_kernel() -> None:
+    for units, streams, expected in ((100, 20, True), (650, 20, True), (1024, 128, True), (1500, 20, False)):
+        cell = build_cell(parse_arch(f"lstm:{units}"), 8)
+        assert isinstance(cell, LSTM)
+        assert vendor.is_persistent(cell, streams) is expected
+    assert not vendor.is_persistent(cell, 129)
 
 
 def stack(arch: str, **options: bool) -> Recurrent:
