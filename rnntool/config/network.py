@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from rnntool.config.arch import FORMS, Arch, parse_arch
 from rnntool.config.output import Output, parse_output
+from rnntool.config.source import EncoderArch, LinkKind, parse_encoder, parse_link
 from rnntool.errors import OptionError
 
 CONTEXTS = ("carry", "reset")
@@ -37,6 +38,24 @@ class NetworkConfig:
     context: str = "carry"
     """One of `CONTEXTS`; fixed in training and honoured by every later use of the model."""
 
+    encoder: str = "none"
+    """What reads a source; `EncoderArch` is the parsed form.  `none` is a language model."""
+
+    link: str = "none"
+    """How the source reaches the decoder; `LinkKind` is the parsed form."""
+
+    attend_with: str = ""
+    """With which of the decoder's states it attends, `prev` or `cur`; empty for what suits the attention."""
+
+    input_feeding: bool = False
+    """Whether the decoder reads what entered the output layer at the word before (Luong et al. 2015, §3.3)."""
+
+    reverse_source: bool = False
+    """Whether the source is read from its end (Sutskever et al. 2014, §3.3)."""
+
+    tied_source: bool = False
+    """Whether source and target have one embedding; for one vocabulary."""
+
     @property
     def parsed_arch(self) -> Arch:
         """`arch`, parsed."""
@@ -51,6 +70,7 @@ class NetworkConfig:
         """Raise OptionError if two settings contradict each other."""
         arch = self.parsed_arch
         parse_output(self.output)
+        self._check_source()
         if self.context not in CONTEXTS:
             raise OptionError("--context", f"unknown context '{self.context}'; known are {', '.join(CONTEXTS)}")
         if self.tied and layers(self)[-1].output_size != embed_size(self):
@@ -58,6 +78,39 @@ class NetworkConfig:
                 "--tied",
                 f"the embedding has {self.embed_size} columns and {self.arch} gives {arch.output_size}; tied, they are one",
             )
+
+    @property
+    def parsed_encoder(self) -> EncoderArch | None:
+        """`encoder`, parsed."""
+        return parse_encoder(self.encoder)
+
+    @property
+    def parsed_link(self) -> LinkKind | None:
+        """`link`, parsed."""
+        return parse_link(self.link, self.attend_with)
+
+    def _check_source(self) -> None:
+        """Raise OptionError if encoder and link do not go together."""
+        encoder, link = self.parsed_encoder, self.parsed_link
+        if encoder is None and link is not None:
+            raise OptionError("--link", f"{self.link} of what no encoder reads", "--encoder")
+        if encoder is not None and link is None:
+            raise OptionError(
+                "--encoder", f"what {self.encoder} reads reaches nobody", "--link init, each or attention"
+            )
+        if encoder is None:
+            for name in ("reverse_source", "tied_source"):
+                if getattr(self, name):
+                    raise OptionError(f"--{name.replace('_', '-')}", "there is no source", "--encoder")
+        if self.input_feeding and (link is None or not link.attention):
+            raise OptionError("--input-feeding", f"--link {self.link} makes nothing that is fed", "--link attention")
+        if encoder is not None and self.context == "carry":
+            raise OptionError("--context", "pairs are independent of each other", "--context reset")
+        if link is not None and link.attention == "dot" and encoder is not None:
+            memory, query = encoder.output_size(embed_size(self)), layers(self)[-1].output_size
+            if memory != query:
+                what = f"of {query} units of {self.arch} and {memory} of {self.encoder}, which must be equally many"
+                raise OptionError("--link", f"attention:dot is a product {what}", "--link attention:general")
 
 
 def embed_size(config: NetworkConfig) -> int:
@@ -71,7 +124,7 @@ def is_direct(config: NetworkConfig) -> bool:
     Their A w_t, w_t one word out of V, is a row of A: there is no matrix between.
     """
     arch = config.parsed_arch
-    return not config.embed_size and arch.hidden_size > 0 and FORMS[arch.cell].is_direct
+    return config.encoder == "none" and not config.embed_size and arch.hidden_size > 0 and FORMS[arch.cell].is_direct
 
 
 def layers(config: NetworkConfig) -> list[Arch]:

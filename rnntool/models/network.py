@@ -1,6 +1,7 @@
-"""A network over a vocabulary: embedding, recurrent decoder, output layer.
+"""A network over a vocabulary: P(target | source) as encoder → link → decoder → output layer.
 
-Knows ids, not spellings.  The recurrent state is a value: passed in, handed back, indexed by whoever searches.
+A language model has neither encoder nor link.  Knows ids, not spellings.
+The recurrent state is a value: passed in, handed back, indexed by whoever searches.
 """
 
 from __future__ import annotations
@@ -11,17 +12,23 @@ from torch.nn import functional as F
 
 from rnntool.config.network import NetworkConfig, embed_size, is_direct, layers
 from rnntool.config.output import Output
+from rnntool.config.source import EncoderArch, LinkKind
+from rnntool.models.reader import Reader
+from rnntool.nn.attention import Attention
 from rnntool.nn.cells.build import build_cell
 from rnntool.nn.cells.cell import Cell, State
+from rnntool.nn.encoder import Bag, Encoder, RecurrentEncoder
+from rnntool.nn.link import Link, input_size
 from rnntool.nn.noise import Noise
 from rnntool.nn.output.build import build_output
 from rnntool.nn.recurrent import Recurrent
+from rnntool.nn.source import Source
 
 EMBED_BOUND = 0.1  # Zaremba et al. 2014, §4.1: "uniform in [−0.1, 0.1]" for the small network
 
 
 class Network(nn.Module):
-    """Embedding → recurrent layers → output layer.
+    """Embedding → recurrent layers → output layer; and beside them, if there is a source, what reads it and links it.
 
     Args:
         vocab_size: V.
@@ -32,7 +39,14 @@ class Network(nn.Module):
         residual: see `Recurrent`.
         layer_norm: see `Recurrent`.
         is_direct: whether the embedding is the first layer's input matrix; see `Recurrent`.
+
+    Attributes:
+        reader: what reads sources; None in a language model.
+        link: how what was read reaches the decoder; None in a language model.
     """
+
+    reader: Reader | None
+    link: Link | None
 
     def __init__(
         self,
@@ -51,6 +65,11 @@ class Network(nn.Module):
         self.decoder = Recurrent(cells, residual=residual, layer_norm=layer_norm, is_direct=is_direct)
         self.output = build_output(output, self.decoder.output_size, vocab_size, self.embedding if tied else None)
         self.tied = tied
+        self.reader = self.link = None
+
+    def condition(self, reader: Reader, link: Link) -> None:
+        """Condition the decoder, whose first layer reads what the link gives it, on sources."""
+        self.reader, self.link = reader, link
 
     @property
     def vocab_size(self) -> int:
@@ -63,8 +82,28 @@ class Network(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     def state0(self, batch_size: int) -> State:
-        """The state before the first token of `batch_size` streams."""
+        """The state before the first token of `batch_size` streams, which have no source."""
         return self.decoder.state0(batch_size)
+
+    def read(
+        self, ids: Tensor, lengths: Tensor, *, noise: Noise | None = None, dtype: torch.dtype = torch.float32
+    ) -> tuple[Source, State]:
+        """Read B sources.
+
+        Args:
+            ids: (S, B), filled up with any id.
+            lengths: (B,), at least 1.
+            noise: dropout, or None for none.
+            dtype: lowest that products may have.
+
+        Returns:
+            What the decoder sees of them, and the state before the first token of each target.
+        """
+        assert self.reader is not None and self.link is not None
+        memory, mask, summary = self.reader.run(ids, lengths, noise=noise, dtype=dtype)
+        attention = self.link.attention
+        source = Source(memory, mask, summary, memory if attention is None else attention.keys(memory))
+        return source, self.link.state0(source)
 
     def run(
         self,
@@ -76,6 +115,7 @@ class Network(nn.Module):
         clip_step: float = 0.0,
         dtype: torch.dtype = torch.float32,
         sparse: bool = False,
+        source: Source | None = None,
     ) -> tuple[Tensor, State]:
         """Hidden states over a window.
 
@@ -87,6 +127,7 @@ class Network(nn.Module):
             clip_step: see `Recurrent.run`.
             dtype: see `Recurrent.run`.
             sparse: whether the embedding's gradient is that of the rows read alone; not if it is tied.
+            source: what the tokens are conditioned on, from `read`; None in a language model.
 
         Returns:
             What enters the output layer, (T, B, O), before its dropout; and the state.
@@ -94,6 +135,9 @@ class Network(nn.Module):
         x = F.embedding(inputs, self.embedding, sparse=sparse)
         if noise is not None:
             x = noise.drop_words(x, inputs, self.vocab_size)
+        if self.link is not None:
+            assert source is not None and keep is None and not clip_step
+            return self.link.run(self.decoder, x, state, source, noise=noise, dtype=dtype)
         return self.decoder.run(x, state, noise=noise, keep=keep, clip_step=clip_step, dtype=dtype)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
@@ -101,9 +145,16 @@ class Network(nn.Module):
         h, state = self.decoder.step(F.embedding(tokens, self.embedding), state)
         return self.output.log_probs(h), state
 
-    def nll(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
+    def step_with(self, tokens: Tensor, state: State, source: Source) -> tuple[Tensor, State, Tensor | None]:
+        """The same for B targets with sources; and where each looked, (B, S), if there is attention."""
+        assert self.link is not None
+        x = F.embedding(tokens, self.embedding)
+        h, state, alpha = self.link.step(self.decoder, x, state, source)
+        return self.output.log_probs(h), state, alpha
+
+    def nll(self, inputs: Tensor, targets: Tensor, state: State, source: Source | None = None) -> tuple[Tensor, State]:
         """−log P of each target (T, B) in nats, after inputs (T, B) from `state`; and the new state."""
-        h, state = self.run(inputs, state)
+        h, state = self.run(inputs, state, source=source)
         return self.output.nll(h.flatten(0, 1), targets.flatten()).view_as(targets), state
 
     @torch.no_grad()
@@ -113,19 +164,33 @@ class Network(nn.Module):
         self.embedding.uniform_(-EMBED_BOUND, EMBED_BOUND, generator=generator)
         for layer in self.decoder.stack:
             layer.init(generator)
+        if self.reader is not None and self.link is not None:
+            if not self.reader.is_shared:
+                self.reader.embedding.uniform_(-EMBED_BOUND, EMBED_BOUND, generator=generator)
+            self.reader.encoder.init(generator)
+            self.link.init(generator)
 
 
-def build_network(config: NetworkConfig, vocab_size: int) -> Network:
+def build_network(config: NetworkConfig, vocab_size: int, source_vocab_size: int = 0) -> Network:
     """The network that `config` describes, its weights not yet set.
 
     Build it under `torch.device("meta")` to learn its sizes without allocating them.
+
+    Args:
+        config: what it is.
+        vocab_size: V.
+        source_vocab_size: V of the source, if there is one.
     """
+    encoder, link = config.parsed_encoder, config.parsed_link
     cells: list[Cell] = []
     width = embed_size(config)
+    if encoder is not None and link is not None:
+        memory, output = encoder.output_size(width), layers(config)[-1].output_size
+        width = input_size(width, memory, output, is_ahead=link.is_ahead, feeds=config.input_feeding)
     for arch in layers(config):
         cells.append(build_cell(arch, width))
         width = arch.output_size
-    return Network(
+    network = Network(
         vocab_size=vocab_size,
         embed_size=embed_size(config),
         cells=cells,
@@ -135,3 +200,28 @@ def build_network(config: NetworkConfig, vocab_size: int) -> Network:
         layer_norm=config.layer_norm,
         is_direct=is_direct(config),
     )
+    if encoder is not None and link is not None:
+        reader = _build_reader(config, encoder, source_vocab_size, network.embedding)
+        network.condition(reader, _build_link(config, link, network.decoder, reader.encoder.output_size))
+    return network
+
+
+def _build_reader(config: NetworkConfig, encoder: EncoderArch, vocab_size: int, embedding: nn.Parameter) -> Reader:
+    width = embed_size(config)
+    built: Encoder = Bag(width)
+    if encoder.arch is not None:
+        cells = []
+        size = width
+        for _ in range(encoder.arch.num_layers):
+            cells.append([build_cell(encoder.arch, size) for _ in range(1 + encoder.is_both)])
+            size = encoder.output_size(width)
+        built = RecurrentEncoder(cells, residual=config.residual, layer_norm=config.layer_norm)
+    shared = embedding if config.tied_source else None
+    return Reader(vocab_size, width, built, shared=shared, is_reversed=config.reverse_source)
+
+
+def _build_link(config: NetworkConfig, link: LinkKind, decoder: Recurrent, memory_size: int) -> Link:
+    attention = None
+    if link.attention:
+        attention = Attention(link.attention, decoder.output_size, memory_size, decoder.output_size)
+    return Link(decoder, memory_size, attention, is_ahead=link.is_ahead, feeds=config.input_feeding)

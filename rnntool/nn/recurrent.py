@@ -159,19 +159,24 @@ class Recurrent(nn.Module):
             first += size
         return x, tuple(kept)
 
-    def step(self, x: Tensor, state: State, *, weights: Sequence[Weights] | None = None) -> tuple[Tensor, State]:
+    def step(
+        self, x: Tensor, state: State, *, weights: Sequence[Weights] | None = None, noise: Noise | None = None
+    ) -> tuple[Tensor, State]:
         """One token: inputs (B, E) to outputs (B, `output_size`).
 
         Args:
             x: inputs, (B, E).
             state: from `state0` or an earlier call.
             weights: what stands in for the weights of each layer; None for themselves.
+            noise: dropout between layers, or None for none.
         """
         kept: list[Tensor] = []
         first = 0
         for index, layer in enumerate(self.stack):
             size = len(layer.cell.state_sizes)
             own = layer.weights() if weights is None else weights[index]
+            if noise is not None and index:
+                x = noise.drop(x[None], noise.layer)[0]
             h, after = layer.cell.step(own, x, state[first : first + size])
             kept += after
             x = self._lift(layer, x, h, index)

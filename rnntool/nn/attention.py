@@ -1,0 +1,94 @@
+"""Attention: which positions of the source a target word looks at.
+
+    α_s = softmax_s e(q, m_s)      c = Σ_s α_s m_s
+
+    mlp        e = v · tanh(W q + U m_s + b)        Bahdanau et al. 2015, §A.1.2
+    dot        e = q · m_s                          Luong et al. 2015, §3.1
+    general    e = q · W m_s                        the same
+    equal      e = 0, so that α_s = 1 / S           a bag of words: the lecture's "word-level" conditioning
+
+U m_s + b and W m_s are the same for all target words: they are the source's keys, computed once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rnntool.nn.source import Source
+
+KINDS = ("mlp", "dot", "general", "equal")
+
+BLOCK = 1 << 23
+"""Most numbers of the mlp's hidden layer that exist at once, for many target words."""
+
+
+class Attention(nn.Module):
+    """One of the four.
+
+    Args:
+        kind: a name of `KINDS`.
+        query_size: Q, width of q.
+        memory_size: D, width of m; for `dot`, the same.
+        units: A, width of the mlp's hidden layer.
+    """
+
+    def __init__(self, kind: str, query_size: int, memory_size: int, units: int) -> None:
+        super().__init__()
+        assert kind in KINDS
+        self.kind = kind
+        if kind == "mlp":
+            self.weight_query = nn.Parameter(torch.empty(units, query_size))
+            self.weight_memory = nn.Parameter(torch.empty(units, memory_size))
+            self.bias = nn.Parameter(torch.empty(units))
+            self.weight_energy = nn.Parameter(torch.empty(units))
+        elif kind == "general":
+            self.weight_memory = nn.Parameter(torch.empty(query_size, memory_size))
+
+    def keys(self, memory: Tensor) -> Tensor:
+        """What queries are compared with, (B, S, A), for memory (B, S, D)."""
+        match self.kind:
+            case "mlp":
+                return memory @ self.weight_memory.T + self.bias
+            case "general":
+                return memory @ self.weight_memory.T
+        return memory
+
+    def forward(self, query: Tensor, source: Source) -> tuple[Tensor, Tensor]:
+        """Where queries look.
+
+        Args:
+            query: (T, B, Q).
+            source: B sources.
+
+        Returns:
+            c (T, B, D) and α (T, B, S).
+        """
+        q = query.transpose(0, 1)  # (B, T, Q)
+        energy = self._energy(q, source.keys).masked_fill(~source.mask[:, None], -math.inf)  # (B, T, S)
+        alpha = energy.softmax(dim=2)
+        return (alpha @ source.memory).transpose(0, 1), alpha.transpose(0, 1)
+
+    def _energy(self, q: Tensor, keys: Tensor) -> Tensor:
+        """e (B, T, S) for q (B, T, Q) and keys (B, S, A)."""
+        if self.kind == "equal":
+            return q.new_zeros(len(q), q.shape[1], keys.shape[1])
+        if self.kind != "mlp":
+            return q @ keys.transpose(1, 2)
+        seen = q @ self.weight_query.T  # (B, T, A)
+        size = max(1, BLOCK // keys.numel())
+        blocks = [
+            torch.tanh(part[:, :, None] + keys[:, None]) @ self.weight_energy for part in torch.split(seen, size, dim=1)
+        ]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
+
+    def init(self, generator: torch.Generator) -> None:
+        """Set all weights to where training starts: uniform in ±1/√n for n inputs, the bias zero."""
+        for name, weight in self.named_parameters():
+            if name == "bias":
+                weight.zero_()
+            else:
+                bound = 1 / math.sqrt(weight.shape[-1])
+                weight.uniform_(-bound, bound, generator=generator)

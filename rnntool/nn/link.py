@@ -1,0 +1,164 @@
+"""Links: how what was read reaches the decoder.
+
+    start     s_0 = tanh(W m̄ + b) for every state of the decoder, m̄ the source's summary     (all links)
+    init      nothing more: the source is its first state                                   Sutskever et al. 2014
+    each      the mean of the memory enters at every word                                   a bag of words
+    prev      c_t from the state before, h_t = f([x_t; c_t], h_{t−1})                       Bahdanau et al. 2015
+    cur       h_t = f(x_t, h_{t−1}), c_t from h_t                                           Luong et al. 2015
+
+With a context the output layer reads o_t = tanh(W [h_t; c_t] + b); with input feeding, the decoder reads o_{t−1} beside its
+input.  `each` is `prev` with equal weights.  Where no context depends on the state before it, all words of a window are
+computed at once; else word by word.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rnntool.nn.attention import Attention
+from rnntool.nn.cells.cell import State
+from rnntool.nn.noise import Noise
+from rnntool.nn.recurrent import Recurrent
+from rnntool.nn.source import Source
+
+
+class Link(nn.Module):
+    """A link from a source of width D to a decoder.
+
+    Args:
+        decoder: the recurrent layers that it drives; held by the network, not by the link.
+        source_size: D.
+        attention: what makes contexts; None for `init`.
+        is_ahead: whether contexts come before the decoder's step (`prev`, `each`).
+        feeds: whether the decoder reads the output before beside its input.
+    """
+
+    def __init__(
+        self, decoder: Recurrent, source_size: int, attention: Attention | None, *, is_ahead: bool, feeds: bool
+    ) -> None:
+        super().__init__()
+        self.attention = attention
+        self.is_ahead = is_ahead
+        self.feeds = feeds
+        self.output_size = decoder.output_size
+        sizes = [size for layer in decoder.stack for size in layer.cell.state_sizes]
+        self._sizes = sizes
+        self.weight_start = nn.Parameter(torch.empty(sum(sizes), source_size))
+        self.bias_start = nn.Parameter(torch.empty(sum(sizes)))
+        if attention is not None:
+            self.weight_out = nn.Parameter(torch.empty(self.output_size, decoder.output_size + source_size))
+            self.bias_out = nn.Parameter(torch.empty(self.output_size))
+
+    def state0(self, source: Source) -> State:
+        """The state before the first word: the decoder's, and with feeding an output of zeros."""
+        start = torch.tanh(source.summary @ self.weight_start.T + self.bias_start)
+        state = torch.split(start, self._sizes, dim=1)
+        return (*state, start.new_zeros(len(start), self.output_size)) if self.feeds else state
+
+    def run(
+        self,
+        decoder: Recurrent,
+        x: Tensor,
+        state: State,
+        source: Source,
+        *,
+        noise: Noise | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> tuple[Tensor, State]:
+        """The decoder over a window.
+
+        Args:
+            decoder: its layers.
+            x: embeddings, (T, B, E).
+            state: from `state0` or an earlier call.
+            source: what the words are conditioned on.
+            noise: dropout, or None for none.
+            dtype: lowest that products may have, where all words are computed at once.
+
+        Returns:
+            What the output layer reads, (T, B, O), and the state after the window.
+        """
+        if self.attention is None:
+            return decoder.run(x, state, noise=noise, dtype=dtype)
+        if self.feeds or (self.is_ahead and self.attention.kind != "equal"):
+            return self._word_by_word(decoder, x, state, source, noise)
+        if self.is_ahead:
+            context, _ = self.attention(x, source)
+            h, state = decoder.run(torch.cat([x, context], dim=2), state, noise=noise, dtype=dtype)
+        else:
+            h, state = decoder.run(x, state, noise=noise, dtype=dtype)
+            context, _ = self.attention(h, source)
+        return self._output(h, context), state
+
+    def _word_by_word(
+        self, decoder: Recurrent, x: Tensor, state: State, source: Source, noise: Noise | None
+    ) -> tuple[Tensor, State]:
+        weights = [layer.weights(noise) for layer in decoder.stack]
+        if noise is not None:
+            x = noise.drop(x, noise.input)
+        outputs = []
+        for x_t in x:
+            out, state, _ = self.step(decoder, x_t, state, source, weights=weights, noise=noise)
+            outputs.append(out)
+        return torch.stack(outputs), state
+
+    def step(
+        self,
+        decoder: Recurrent,
+        x: Tensor,
+        state: State,
+        source: Source,
+        *,
+        weights: list[dict[str, Tensor]] | None = None,
+        noise: Noise | None = None,
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """One word.
+
+        Args:
+            decoder: its layers.
+            x: embeddings, (B, E).
+            state: from `state0` or an earlier call.
+            source: what the word is conditioned on.
+            weights: what stands in for the weights of each layer; None for themselves.
+            noise: dropout between layers, or None for none.
+
+        Returns:
+            What the output layer reads, (B, O); the new state; and where it looked, (B, S), if it did.
+        """
+        own = state[: len(self._sizes)]
+        if self.attention is None:
+            h, own = decoder.step(x, own, weights=weights, noise=noise)
+            return h, own, None
+        fed = state[len(self._sizes) :]
+        if self.is_ahead:
+            top = decoder.stack[-1].cell
+            query = top.output(own[len(own) - len(top.state_sizes) :])
+            context, alpha = self.attention(query[None], source)
+            h, own = decoder.step(torch.cat([x, context[0], *fed], dim=1), own, weights=weights, noise=noise)
+        else:
+            h, own = decoder.step(torch.cat([x, *fed], dim=1), own, weights=weights, noise=noise)
+            context, alpha = self.attention(h[None], source)
+        out = self._output(h, context[0])
+        return out, (*own, out) if self.feeds else own, alpha[0]
+
+    def _output(self, h: Tensor, context: Tensor) -> Tensor:
+        return torch.tanh(torch.cat([h, context], dim=-1) @ self.weight_out.T + self.bias_out)
+
+    def init(self, generator: torch.Generator) -> None:
+        """Set all weights to where training starts: uniform in ±1/√n for n inputs, biases zero."""
+        if self.attention is not None:
+            self.attention.init(generator)
+        for name, weight in self.named_parameters(recurse=False):
+            if name.startswith("bias"):
+                weight.zero_()
+            else:
+                bound = 1 / math.sqrt(weight.shape[1])
+                weight.uniform_(-bound, bound, generator=generator)
+
+
+def input_size(embed_size: int, source_size: int, output_size: int, *, is_ahead: bool, feeds: bool) -> int:
+    """What a decoder's first layer reads: an embedding, a context if it comes before, an output if it is fed."""
+    return embed_size + source_size * is_ahead + output_size * feeds
