@@ -44,6 +44,7 @@ TOY_COMMANDS = (
     "vocab -u spm --size 60 -o joint.spm train.en train.de",
     "train -V words.tsv --valid valid.txt --arch elman:8 --max-epochs 2 -o run train.txt",
     "train -V words.tsv --valid valid.txt --arch gru:8 --max-epochs 2 -o other train.txt",
+    "train -V joint.spm --src train.en --tgt train.de --hold-out .1 --encoder bi-gru:8 --arch gru:8 --max-epochs 2 -o ende",
 )
 
 COLLECT = -1
@@ -245,9 +246,10 @@ def toys(tmp_path_factory: pytest.TempPathFactory, server: ForkServerContext) ->
     train.txt valid.txt test.txt    sentences of a small grammar, one per line
     text.txt                        a copy of test.txt
     news.txt.gz                     train.txt, compressed
-    train.en train.de               sentence pairs
+    train.en train.de test.en test.de   sentence pairs
     words.tsv chars.tsv joint.spm   vocabularies: words of train.txt, its characters, SentencePiece of the pairs
     run/ other.rnn                  a run directory with a tiny model, and another model of the same words
+    ende/                           a run directory with a tiny model that translates train.en
     """
     folder = tmp_path_factory.mktemp("toys")
     random = Random(1)
@@ -259,7 +261,8 @@ def toys(tmp_path_factory: pytest.TempPathFactory, server: ForkServerContext) ->
         (folder / f"{name}.txt").write_text("".join(f"{sentence(0)}\n" for _ in range(number)))
     for language, suffix in enumerate(("en", "de")):
         random.seed(2)
-        (folder / f"train.{suffix}").write_text("".join(f"{sentence(language)}\n" for _ in range(400)))
+        for name, number in (("train", 400), ("test", 40)):
+            (folder / f"{name}.{suffix}").write_text("".join(f"{sentence(language)}\n" for _ in range(number)))
     shutil.copy(folder / "test.txt", folder / "text.txt")
     (folder / "news.txt.gz").write_bytes(gzip.compress((folder / "train.txt").read_bytes(), mtime=0))
     for line in TOY_COMMANDS:

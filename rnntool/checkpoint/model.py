@@ -22,6 +22,7 @@ from rnntool.models.network import Network, build_network
 from rnntool.text.vocabulary import Vocabulary
 
 VOCABULARY = "vocabulary"
+SOURCE_VOCABULARY = "source_vocabulary"
 WEIGHTS = "weights."
 
 
@@ -33,6 +34,7 @@ class Model:
         network: with its weights.
         config: what the network is.
         vocabulary: what its ids are.
+        source_vocabulary: what the ids of its sources are; None for a language model.
         provenance: settings, versions and hashes of the data it was trained on.
         metrics: step, epoch, and the validation's figures with their signature.
         name: where it was read from, for messages.
@@ -44,6 +46,7 @@ class Model:
     provenance: Facts = field(default_factory=dict)
     metrics: Facts = field(default_factory=dict)
     name: str = ""
+    source_vocabulary: Vocabulary | None = None
 
 
 def save_model(path: str, model: Model) -> None:
@@ -62,7 +65,11 @@ def save_model(path: str, model: Model) -> None:
         "metrics": model.metrics,
     }
     tensors: dict[str, Tensor] = {WEIGHTS + name: tensor for name, tensor in weights.items()}
-    tensors[VOCABULARY] = torch.from_numpy(np.frombuffer(model.vocabulary.to_bytes(), dtype=np.uint8).copy())
+    tensors[VOCABULARY] = _as_tensor(model.vocabulary)
+    if model.source_vocabulary is not None:
+        facts["source_vocabulary"] = model.source_vocabulary.digest
+        if model.source_vocabulary.digest != model.vocabulary.digest:
+            tensors[SOURCE_VOCABULARY] = _as_tensor(model.source_vocabulary)
     write_container(path, "model", facts, tensors)
 
 
@@ -81,8 +88,13 @@ def load_model(path: str, device: torch.device | None = None) -> Model:
         config = NetworkConfig(**_known(facts["config"], NetworkConfig))
         config.check()
         vocabulary = Vocabulary.from_bytes(tensors.pop(VOCABULARY).numpy().tobytes(), path)
+        source_vocabulary = None
+        if config.encoder != "none":
+            source_vocabulary = vocabulary
+            if SOURCE_VOCABULARY in tensors:
+                source_vocabulary = Vocabulary.from_bytes(tensors.pop(SOURCE_VOCABULARY).numpy().tobytes(), path)
         with torch.device("meta"):
-            network = build_network(config, len(vocabulary))
+            network = build_network(config, len(vocabulary), len(source_vocabulary or ()))
         provenance, metrics = {**facts["provenance"]}, {**facts["metrics"]}
     except RnntoolError as error:
         raise ModelError(path, f"damaged: {error}") from error
@@ -90,9 +102,16 @@ def load_model(path: str, device: torch.device | None = None) -> Model:
         raise ModelError(path, "damaged: its configuration does not describe a network") from error
     if facts.get("vocabulary") != vocabulary.digest:
         raise ModelError(path, f"damaged: its vocabulary is {vocabulary.digest}, not {facts.get('vocabulary')}")
+    if source_vocabulary is not None and facts.get("source_vocabulary") != source_vocabulary.digest:
+        what = f"its source's vocabulary is {source_vocabulary.digest}, not {facts.get('source_vocabulary')}"
+        raise ModelError(path, f"damaged: {what}")
     fill(network, {name.removeprefix(WEIGHTS): tensor for name, tensor in tensors.items()}, path)
     network.to(device)
-    return Model(network, config, vocabulary, provenance, metrics, path)
+    return Model(network, config, vocabulary, provenance, metrics, path, source_vocabulary)
+
+
+def _as_tensor(vocabulary: Vocabulary) -> Tensor:
+    return torch.from_numpy(np.frombuffer(vocabulary.to_bytes(), dtype=np.uint8).copy())
 
 
 def fill(network: Network, weights: dict[str, Tensor], path: str) -> None:
@@ -113,6 +132,8 @@ def fill(network: Network, weights: dict[str, Tensor], path: str) -> None:
     network.load_state_dict(weights, strict=False, assign=True)
     if network.tied:
         network.output.weight = network.embedding
+    if network.reader is not None and network.reader.is_shared:
+        network.reader.embedding = network.embedding
 
 
 def check_finite(path: str, weights: Mapping[str, Tensor], consequence: str) -> None:

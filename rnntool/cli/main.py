@@ -50,6 +50,7 @@ COMMANDS = {
         "ppl": "print the perplexity of text under a language model",
         "score": "print the log-probability of each line of text",
         "generate": "write text with a language model",
+        "translate": "translate each line of text",
     },
     "Help": {
         "bench": "measure how fast networks are trained and used here",

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from rnntool.cli import compute, options, report
+from rnntool.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
     from rnntool.checkpoint.model import Model
+    from rnntool.models.network import Network
     from rnntool.score.scorer import Scorer
+    from rnntool.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def open_models(
 
     models = tuple(load_model(find_model(model.path), place) for model in named)
     for model in models:
+        if model.source_vocabulary is not None:
+            raise ModelError(model.name, "it reads a source, and is no language model", "rnntool translate")
         report.detail(f"{model.name} {model.config.arch} {model.network.num_parameters} parameters")
     scorers = [
         NetworkScorer(model.network, model.vocabulary, context or model.config.context, batch_size=batch_size)
@@ -70,6 +75,42 @@ def open_models(
     ]
     scorer: Scorer = scorers[0] if len(scorers) == 1 else Mixture(scorers, shares, [model.name for model in models])
     return Opened(scorer, models, shares, place)
+
+
+class Translating(NamedTuple):
+    """A model that translates."""
+
+    network: Network
+    source: Vocabulary
+    vocabulary: Vocabulary
+
+
+def open_translators(named: Sequence[options.Model], *, threads: int | None, device: str) -> tuple[Translating, ...]:
+    """Open what `-m` names, models that translate into one vocabulary; torch is imported here.
+
+    Args:
+        named: at least one model.
+        threads: for `compute.prepare`.
+        device: for `compute.prepare`.
+
+    Raises:
+        ModelError: a file is no model, or one that does not translate, or two do not go together.
+    """
+    place = compute.prepare(threads, device)
+    from rnntool.checkpoint.model import load_model
+    from rnntool.checkpoint.run import find_model
+
+    opened: list[Translating] = []
+    for each in named:
+        model = load_model(find_model(each.path), place)
+        if model.source_vocabulary is None:
+            raise ModelError(model.name, "a language model, which reads no source", "rnntool generate")
+        if opened and opened[0].vocabulary.tokens != model.vocabulary.tokens:
+            what = f"its targets' vocabulary is {model.vocabulary.digest}, not {opened[0].vocabulary.digest}"
+            raise ModelError(model.name, f"{what}; probabilities of different tokens cannot be mixed")
+        report.detail(f"{model.name} {model.config.arch} {model.network.num_parameters} parameters")
+        opened.append(Translating(model.network, model.source_vocabulary, model.vocabulary))
+    return tuple(opened)
 
 
 context = options.option(

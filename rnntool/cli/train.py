@@ -13,6 +13,7 @@ from rnntool.cli import compute, options
 from rnntool.cli.stopping import stopping
 from rnntool.config.network import CONTEXTS, NetworkConfig
 from rnntool.config.presets import PRESETS
+from rnntool.config.source import WHENS
 from rnntool.config.training import AVERAGES, OPTIMIZERS, SCHEDULES, TrainingConfig
 from rnntool.errors import OptionError
 from rnntool.train.progress import StopRequest
@@ -20,6 +21,15 @@ from rnntool.train.progress import StopRequest
 _DEFAULTS = {f.name: f.default for config in (NetworkConfig, TrainingConfig) for f in fields(config)}
 DEFAULTS = {"arch": "lstm:200", "output": "auto"}
 """Of a network that is to be trained; a vocabulary settles the second."""
+PAIR_DEFAULTS = {
+    "arch": "gru:256",
+    "encoder": "bi-gru:256",
+    "link": "attention",
+    "context": "reset",
+    "batch_size": 64,
+    "output": "full",
+}
+"""The same of one that is trained on pairs."""
 _INERT = (
     "out",
     "force",
@@ -52,7 +62,8 @@ def _switch(name: str, *, section: str, help: str) -> options.Decorator:
     return _setting(name, section=section, help=help, is_flag=True)
 
 
-MODEL, NOISE, UPDATE, RATE, END, RUN = (
+PAIRS, MODEL, NOISE, UPDATE, RATE, END, RUN = (
+    "Pairs",
     "Model",
     "Noise and penalties",
     "Update",
@@ -81,6 +92,73 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @options.option(
     "--valid", type=options.type_of_file, metavar="FILE", multiple=True, help="Validate on FILE; may be repeated."
 )
+@options.option(
+    "--src",
+    section=PAIRS,
+    type=options.type_of_file,
+    metavar="FILE",
+    multiple=True,
+    help="Sources, one for each line of --tgt; may be repeated.",
+)
+@options.option(
+    "--tgt",
+    section=PAIRS,
+    type=options.type_of_file,
+    metavar="FILE",
+    multiple=True,
+    help="Targets, in place of TEXT; may be repeated.",
+)
+@options.option(
+    "--valid-src",
+    section=PAIRS,
+    type=options.type_of_file,
+    metavar="FILE",
+    multiple=True,
+    help="Sources of the validation.",
+)
+@options.option(
+    "--valid-tgt",
+    section=PAIRS,
+    type=options.type_of_file,
+    metavar="FILE",
+    multiple=True,
+    help="Targets of the validation.",
+)
+@options.option(
+    "--src-vocab",
+    section=PAIRS,
+    type=options.type_of_file,
+    metavar="FILE",
+    help="Vocabulary of the sources; default: that of the targets.",
+)
+@_setting(
+    "--encoder",
+    help="What reads sources: bag, ARCH or bi-ARCH.",
+    section=PAIRS,
+    metavar="ENCODER",
+    type=str,
+    shown="bi-gru:256",
+)
+@_setting(
+    "--link",
+    help="How they reach the decoder: init, each or attention[:KIND].",
+    section=PAIRS,
+    metavar="LINK",
+    type=str,
+    shown="attention",
+)
+@_setting(
+    "--attend-with",
+    help="Attend with the state before a word (prev) or after (cur); default: by KIND.",
+    section=PAIRS,
+    metavar="STATE",
+    type=click.Choice(WHENS),
+)
+@_switch("--input-feeding", help="Let the decoder read what the output layer read before.", section=PAIRS)
+@_switch("--reverse-source", help="Read sources from their end.", section=PAIRS)
+@_switch("--tied-source", help="Use one embedding for source and target.", section=PAIRS)
+@_setting("--batch-tokens", help="Pairs in a batch: as many as fit into N tokens.", section=PAIRS, metavar="N")
+@_setting("--max-length", help="Leave out pairs with a side of more than N tokens.", section=PAIRS, metavar="N")
 @options.option(
     "-o",
     "--out",
@@ -272,17 +350,45 @@ def command(**given: Any) -> None:
       rnntool train -V words.tsv --valid valid.txt -o run train.txt
       rnntool train -V words.tsv --hold-out 0.1 --arch gru:100 -o run news.gz
     """
+    _check_pairs(given)
     settings, network, training = _resolve(given)
+    if given["src"]:
+        given = {**given, "text": given["tgt"], "valid": given["valid_tgt"]}
     if not given["valid"] and not training.hold_out:
-        raise OptionError("--valid", "a validation text is needed", "--hold-out 0.05, to take it from the end of TEXT")
+        name, text = ("--valid-tgt", "--tgt") if given["src"] else ("--valid", "TEXT")
+        raise OptionError(name, "a validation text is needed", f"--hold-out 0.05, to take it from the end of {text}")
     if given["valid"] and training.hold_out:
         raise OptionError("--hold-out", f"{given['valid'][0]} is the validation text already; leave out one of them")
-    if [*given["text"], *given["valid"], given["vocab"]].count("-") > 1:
+    inputs = [*given["text"], *given["valid"], *given["src"], *given["valid_src"], given["vocab"], given["src_vocab"]]
+    if inputs.count("-") > 1:
         raise OptionError("", "the standard input can be read only once, as TEXT, --valid or --vocab")
     if given["vocab"] is None and given["init"] is None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
     with stopping(given["out"]) as stop:
         _carry_out(given, settings, network, training, stop)
+
+
+def _check_pairs(given: dict[str, Any]) -> None:
+    """Refuse options of pairs that contradict each other, or of which a part is missing."""
+    if not given["src"]:
+        for name in ("tgt", "valid_src", "valid_tgt", "src_vocab"):
+            if given[name]:
+                raise OptionError(
+                    f"--{name.replace('_', '-')}", "is for pairs, whose sources are not named", "--src FILE"
+                )
+        if given["encoder"] not in (None, "none"):
+            raise OptionError("--encoder", "there is nothing to read", "--src FILE --tgt FILE")
+        return
+    if given["text"] != ("-",):
+        raise OptionError("--src", "pairs have their targets in --tgt; TEXT is for language models")
+    if given["valid"]:
+        raise OptionError("--valid", "pairs are validated on pairs", "--valid-src FILE --valid-tgt FILE")
+    for sources, targets in (("src", "tgt"), ("valid_src", "valid_tgt")):
+        if len(given[sources]) != len(given[targets]):
+            names = (f"--{name.replace('_', '-')}" for name in (sources, targets))
+            raise OptionError(" and ".join(names), f"{len(given[sources])} files and {len(given[targets])}")
+    if given["encoder"] == "none":
+        raise OptionError("--encoder", "somebody must read --src")
 
 
 def _carry_out(
@@ -298,6 +404,9 @@ def _carry_out(
         texts=given["text"],
         valid=given["valid"],
         vocabulary=given["vocab"],
+        sources=given["src"],
+        valid_sources=given["valid_src"],
+        source_vocabulary=given["src_vocab"],
         init=given["init"],
         network=network,
         fixed=tuple(f.name for f in fields(NetworkConfig) if given[f.name] is not None),
@@ -330,6 +439,7 @@ def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, Trai
         The settings as config.toml spells them, and the two configurations.
     """
     preset = PRESETS[given["preset"]] if given["preset"] else {}
+    defaults = PAIR_DEFAULTS if given["src"] else DEFAULTS
     source = click.get_current_context().get_parameter_source
     is_typed = source("preset") is ParameterSource.COMMANDLINE
     values: dict[str, Any] = {}
@@ -338,7 +448,7 @@ def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, Trai
         if is_typed and name in preset and source(name) is ParameterSource.DEFAULT_MAP:
             chosen = None
         if chosen is None:
-            chosen = preset.get(name, DEFAULTS.get(name, default))
+            chosen = preset.get(name, defaults.get(name, default))
         values[name] = chosen
     network = NetworkConfig(**{f.name: values[f.name] for f in fields(NetworkConfig)})
     training = TrainingConfig(**{f.name: values[f.name] for f in fields(TrainingConfig)})
@@ -350,4 +460,5 @@ def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, Trai
                 del values[field.name]
     others = {name: given[name] for name in sorted(given) if name not in _DEFAULTS and name not in _INERT}
     keys = {**others, **values, "lr": training.rate}
-    return {name.replace("_", "-"): value for name, value in keys.items() if value is not None}, network, training
+    settings = {name.replace("_", "-"): value for name, value in keys.items() if value not in (None, "")}
+    return settings, network, training

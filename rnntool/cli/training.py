@@ -14,11 +14,11 @@ from rnntool.checkpoint.model import Model
 from rnntool.checkpoint.run import RunDirectory
 from rnntool.cli import report
 from rnntool.cli.progress import watching
+from rnntool.data.batch import Batches
 from rnntool.nn.plan import choose_plan
 from rnntool.nn.precision import product_dtype
-from rnntool.text.corpus import Corpus
 from rnntool.train import job as jobs
-from rnntool.train.job import Job
+from rnntool.train.job import Job, Texts
 from rnntool.train.loop import Trainer
 from rnntool.train.progress import StopRequest
 from rnntool.train.spending import Stopwatch, expect
@@ -56,13 +56,13 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
             report.say(f"already finished: {directory.finished}; {directory.best}")
             return
         model = jobs.load_network(job)
-        train, valid = jobs.open_texts(job, model.vocabulary, directory)
+        texts = jobs.open_texts(job, model, directory)
         jobs.begin(job, directory, force=manner.force)
-        job = jobs.settled(job, model.network, train)
-        model = replace(model, provenance=_provenance(job, train, valid))
+        job = jobs.settled(job, model.network, texts.train)
+        model = replace(model, provenance=_provenance(job, texts))
         model.network.to(manner.device)
-        batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
-        _introduce(job, model, train, valid, batches.num_batches)
+        batches = _batches(job, model, texts, manner)
+        _introduce(job, model, texts, batches.num_batches)
         if manner.explain:
             _explain(job, model, manner.device)
         with watching(job.training.max_epochs) as view:
@@ -70,7 +70,8 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
                 model,
                 job.training,
                 batches=batches,
-                valid=valid,
+                valid=texts.valid,
+                valid_source=texts.valid_source,
                 run=directory,
                 device=manner.device,
                 precision=job.precision,
@@ -99,11 +100,10 @@ def rehearse(job: Job, manner: Manner) -> None:
 
     model = jobs.load_network(job, without_weights=True)
     with tempfile.TemporaryDirectory(prefix="rnntool-") as place:
-        train, valid = jobs.open_texts(job, model.vocabulary, RunDirectory(place))
-        job = jobs.settled(job, model.network, train)
-        batches = jobs.build_batches(job.training, model.config.context, train, model.vocabulary.eos_id, manner.device)
-        num_batches = batches.num_batches
-        _introduce(job, model, train, valid, num_batches)
+        texts = jobs.open_texts(job, model, RunDirectory(place))
+        job = jobs.settled(job, model.network, texts.train)
+        num_batches = _batches(job, model, texts, manner).num_batches
+        _introduce(job, model, texts, num_batches)
         if manner.explain:
             _explain(job, model, manner.device)
     weights = 4 * model.network.num_parameters
@@ -115,15 +115,24 @@ def rehearse(job: Job, manner: Manner) -> None:
     report.say(f"weights, gradients and optimiser {memory / 2**20:.1f} MiB; {steps} updates at most")
 
 
-def _introduce(job: Job, model: Model, train: Corpus, valid: Corpus, num_batches: int) -> None:
+def _batches(job: Job, model: Model, texts: Texts, manner: Manner) -> Batches:
+    eos_id = model.vocabulary.eos_id
+    return jobs.build_batches(
+        job.training, model.config.context, texts.train, eos_id, manner.device, texts.train_source
+    )
+
+
+def _introduce(job: Job, model: Model, texts: Texts, num_batches: int) -> None:
     """One line on the network, one on the data."""
-    config = model.config
+    config, train, valid = model.config, texts.train, texts.valid
+    source = "" if config.encoder == "none" else f"encoder {config.encoder} link {config.link} "
     report.say(
-        f"network {config.arch} parameters {model.network.num_parameters} vocabulary {len(model.vocabulary)} "
+        f"network {config.arch} {source}parameters {model.network.num_parameters} vocabulary {len(model.vocabulary)} "
         f"context {config.context} dropout {job.training.dropout:g}"
     )
     report.say(
-        f"training {train.num_tokens} tokens {train.num_lines} lines {num_batches} windows an epoch; "
+        f"training {train.num_tokens} tokens {train.num_lines} lines {num_batches} "
+        f"{'windows' if texts.train_source is None else 'batches'} an epoch; "
         f"validation {valid.num_tokens} tokens {valid.num_lines} lines"
     )
 
@@ -152,8 +161,9 @@ def _account(stopwatch: Stopwatch) -> None:
         report.say(f"spent: {part}: {seconds:.3g} s, {share:.0%}")
 
 
-def _provenance(job: Job, train: Corpus, valid: Corpus) -> dict[str, object]:
+def _provenance(job: Job, texts: Texts) -> dict[str, object]:
     """What the model file says of where it comes from: settings, versions, data."""
-    data = jobs.data_facts("train", train) + jobs.data_facts("valid", valid)
+    data = jobs.data_facts("train", texts.train) + jobs.data_facts("valid", texts.valid)
+    data += jobs.data_facts("train source", texts.train_source) + jobs.data_facts("valid source", texts.valid_source)
     settings = {**job.settings, "dropout": job.training.dropout}
     return {"settings": settings, "torch": torch.__version__, "data": data}

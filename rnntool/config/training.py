@@ -25,6 +25,10 @@ class TrainingConfig:
     # What one step sees
     batch_size: int = 20
     """B, streams (context carried) or lines (context reset) side by side."""
+    batch_tokens: int = 0
+    """Of pairs: as many as fit into so many tokens on their longer side, filled up, in place of `batch_size`; 0: not so."""
+    max_length: int = 200
+    """Of pairs: those with a longer side, in tokens, are left out of training; 0 for no limit."""
     bptt: int = 20
     """T, tokens of each stream in a window; gradients reach back no further."""
     bptt_random: bool = False

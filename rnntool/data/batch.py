@@ -25,6 +25,19 @@ class Position:
 
 
 @dataclass(frozen=True)
+class SourceBatch:
+    """What the columns of a batch are conditioned on.
+
+    Args:
+        ids: (S, B), filled up with any id.
+        lengths: how many of each column's count, (B,), at least 1.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+
+
+@dataclass(frozen=True)
 class Batch:
     """A window of B streams.
 
@@ -38,6 +51,7 @@ class Batch:
         num_tokens: how many targets count.
         then: the place after this batch.
         progress: share of the epoch that is done after this batch, in (0, 1].
+        source: what the streams are conditioned on; None in a language model.
     """
 
     inputs: Tensor
@@ -49,6 +63,7 @@ class Batch:
     num_tokens: int
     then: Position
     progress: float
+    source: SourceBatch | None = None
 
     @property
     def ends_epoch(self) -> bool:

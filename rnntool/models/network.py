@@ -81,6 +81,20 @@ class Network(nn.Module):
         """How many numbers training sets; tied ones count once."""
         return sum(p.numel() for p in self.parameters())
 
+    @property
+    def num_states(self) -> int:
+        """How many tensors a state has."""
+        own = sum(len(layer.cell.state_sizes) for layer in self.decoder.stack)
+        return own + (self.link is not None and self.link.feeds)
+
+    def plan(self, backend: str) -> None:
+        """Drive every recurrent layer by `backend`; see `Recurrent.plan`."""
+        stacks = [self.decoder]
+        if self.reader is not None and isinstance(self.reader.encoder, RecurrentEncoder):
+            stacks += self.reader.encoder.stacks
+        for stack in stacks:
+            stack.plan(backend)
+
     def state0(self, batch_size: int) -> State:
         """The state before the first token of `batch_size` streams, which have no source."""
         return self.decoder.state0(batch_size)

@@ -3,12 +3,14 @@
 At every step each prompt keeps its K best unfinished hypotheses.  A hypothesis may end where `</s>` is among its K
 likeliest next words, and goes on besides.  An unfinished hypothesis that is not above the N-th best finished one is given
 up, since a longer one can only be less likely; a prompt is done when none is left.  No length is preferred: the total is
-what counts.  K = 1 takes the likeliest word each time.
+what counts, unless it is divided by a power of the length, as for translations, of which the likeliest are too short.
+K = 1 takes the likeliest word each time.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnntool.search.continuation import Continuation
@@ -22,8 +24,9 @@ def beam_search(
     *,
     beam_size: int,
     num_best: int,
-    max_tokens: int,
+    max_tokens: int | Sequence[int],
     banned: tuple[int, ...] = (),
+    length_penalty: float = 0.0,
 ) -> list[list[Continuation]]:
     """The best continuations of each prefix, the best first.
 
@@ -32,12 +35,17 @@ def beam_search(
         prefixes: one row for each prompt; the answer to one does not depend on the others.
         beam_size: K, hypotheses kept of each prompt.
         num_best: N, how many are wanted of each, at most K.
-        max_tokens: limit of each continuation's length, `</s>` not counted; those cut there compete as they are.
+        max_tokens: limit of each continuation's length, `</s>` not counted, or one for each prefix; those cut there compete
+            as they are.
         banned: words that are never taken.
+        length_penalty: a, with which hypotheses compete by log P / length^a; above 0 a search is over when K are finished.
     """
-    searches = [_Search(row, beam_size, num_best, predictor.eos_id) for row in range(len(prefixes))]
+    limits = [max_tokens] * len(prefixes) if isinstance(max_tokens, int) else max_tokens
+    searches = [
+        _Search(row, beam_size, num_best, predictor.eos_id, limit, length_penalty) for row, limit in enumerate(limits)
+    ]
     undone = searches
-    for _ in range(max_tokens):
+    for _ in range(max(limits)):
         log_probs, state = predictor.step(prefixes)
         # From one row come at most K unfinished hypotheses, and its `</s>`.
         best = allow(log_probs, banned).topk(min(beam_size + 1, predictor.vocab_size))
@@ -69,12 +77,17 @@ class _Search:
         beam_size: K.
         num_best: N.
         eos_id: what ends a line.
+        limit: most tokens.
+        length_penalty: a.
     """
 
-    def __init__(self, row: int, beam_size: int, num_best: int, eos_id: int) -> None:
+    def __init__(self, row: int, beam_size: int, num_best: int, eos_id: int, limit: int, length_penalty: float) -> None:
         self.beam_size = beam_size
         self.num_best = num_best
         self.eos_id = eos_id
+        self.limit = limit
+        self.length_penalty = length_penalty
+        self.num_finished = 0
         self.live = [_Path((), 0.0)]  # the best first, in the rows of the batch from first_row on
         self.first_row = row
         self.finished: list[Continuation] = []  # the best first, N at most
@@ -98,11 +111,19 @@ class _Search:
                     candidates.append((logprob, row, word))
                 elif place < self.beam_size:
                     self.finished.append(Continuation(path.ids, logprob, has_ended=True))
+                    self.num_finished += 1
         self.finished = self._sorted(self.finished)
-        bar = self.finished[-1].logprob if len(self.finished) == self.num_best else -math.inf
+        bar = -math.inf
+        if self.length_penalty:
+            bar = math.inf if self.num_finished >= self.beam_size else bar
+        elif len(self.finished) == self.num_best:
+            bar = self.finished[-1].logprob
         candidates = sorted((each for each in candidates if each[0] > bar), key=lambda each: (-each[0], each[1:]))
         before, kept = self.live, candidates[: self.beam_size]
         self.live = [_Path((*before[row - self.first_row].ids, word), logprob) for logprob, row, word in kept]
+        if self.live and len(self.live[0].ids) == self.limit:
+            self.finished = self.best()
+            self.live, kept = [], []
         self.first_row = first_row
         return [(row, word) for _, row, word in kept]
 
@@ -112,4 +133,7 @@ class _Search:
         return self._sorted([*self.finished, *cut])
 
     def _sorted(self, continuations: list[Continuation]) -> list[Continuation]:
-        return sorted(continuations, key=lambda each: -each.logprob)[: self.num_best]
+        return sorted(continuations, key=lambda each: -self._score(each))[: self.num_best]
+
+    def _score(self, continuation: Continuation) -> float:
+        return continuation.logprob / float(max(1, continuation.num_tokens) ** self.length_penalty)

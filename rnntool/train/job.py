@@ -17,10 +17,12 @@ from rnntool.config.output import settle_output
 from rnntool.config.training import TrainingConfig, default_dropout
 from rnntool.data.batch import Batches
 from rnntool.data.lines import LineBatches
+from rnntool.data.pairs import PairBatches
 from rnntool.data.stream import StreamBatches
-from rnntool.errors import ModelError, OptionError, TrainingError
+from rnntool.errors import InputError, ModelError, OptionError, TrainingError
 from rnntool.models.network import Network, build_network
 from rnntool.text.corpus import Corpus, CorpusSource, hold_out, open_corpus, parse_source, write_corpus
+from rnntool.text.files import shown
 from rnntool.text.vocabulary import Vocabulary, read_vocabulary
 
 
@@ -33,6 +35,9 @@ class Job:
         texts: the training texts, `FILE[@WEIGHT[:FRACTION]]` each.
         valid: the validation texts; none if a part of the training texts is held out.
         vocabulary: path of the vocabulary; None to take that of `init`.
+        sources: what the training texts are conditioned on, one for each, line by line; none for a language model.
+        valid_sources: the same for the validation texts.
+        source_vocabulary: path of the sources' vocabulary; None for that of the texts.
         init: a model to start from; None for random weights.
         network: what is trained; with `init`, that model's own.
         fixed: fields of `network` that were asked for by name; those of `init` must agree with them.
@@ -53,6 +58,9 @@ class Job:
     settings: Mapping[str, Any]
     backend: str = "auto"
     precision: str = "auto"
+    sources: tuple[str, ...] = ()
+    valid_sources: tuple[str, ...] = ()
+    source_vocabulary: str | None = None
 
 
 def open_run(job: Job, *, force: bool) -> RunDirectory:
@@ -112,30 +120,75 @@ def load_network(job: Job, *, without_weights: bool = False) -> Model:
                 raise OptionError(f"--{name.replace('_', '-')}", f"{want} is asked for, {job.init} has {have}")
         if job.vocabulary is not None and read_vocabulary(job.vocabulary) != model.vocabulary:
             raise ModelError(job.init, f"its vocabulary is {model.vocabulary.digest}, not that of {job.vocabulary}")
-        model.network.decoder.plan(job.backend)
+        model.network.plan(job.backend)
         return model
     if job.vocabulary is None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
     vocabulary = read_vocabulary(job.vocabulary)
     config = _settle_output(job.network, vocabulary)
+    source_vocabulary = None
+    if config.encoder != "none":
+        source_vocabulary = vocabulary if job.source_vocabulary is None else read_vocabulary(job.source_vocabulary)
+        if config.tied_source and source_vocabulary != vocabulary:
+            raise OptionError("--tied-source", "source and target have vocabularies of their own", "one joint --vocab")
     with torch.device("meta" if without_weights else "cpu"):
-        network = build_network(config, len(vocabulary))
+        network = build_network(config, len(vocabulary), len(source_vocabulary or ()))
     if not without_weights:
         network.init(torch.Generator().manual_seed(job.training.seed))
-    network.decoder.plan(job.backend)
-    return Model(network, config, vocabulary)
+    network.plan(job.backend)
+    return Model(network, config, vocabulary, source_vocabulary=source_vocabulary)
 
 
-def open_texts(job: Job, vocabulary: Vocabulary, run: RunDirectory) -> tuple[Corpus, Corpus]:
-    """The training and the validation text as ids in the run directory; read only if they are not there already.
+@dataclass(frozen=True)
+class Texts:
+    """A job's texts as ids.
+
+    Args:
+        train: what is trained on.
+        valid: what is validated on.
+        train_source: what `train` is conditioned on, line by line; None for a language model.
+        valid_source: what `valid` is conditioned on.
+    """
+
+    train: Corpus
+    valid: Corpus
+    train_source: Corpus | None = None
+    valid_source: Corpus | None = None
+
+
+def open_texts(job: Job, model: Model, run: RunDirectory) -> Texts:
+    """The texts as ids in the run directory; read only if they are not there already.
 
     Raises:
-        InputError: a text cannot be read, or holds nothing.
+        InputError: a text cannot be read, or holds nothing, or has another number of lines than its source.
     """
-    train = _corpus(job.texts, vocabulary, os.path.join(run.corpus, "train"))
+
+    def corpus(texts: tuple[str, ...], vocabulary: Vocabulary, name: str) -> Corpus:
+        return _corpus(texts, vocabulary, os.path.join(run.corpus, name))
+
+    train = corpus(job.texts, model.vocabulary, "train")
+    train_source = valid_source = None
+    if model.source_vocabulary is not None:
+        train_source = corpus(job.sources, model.source_vocabulary, "train-source")
+        _check_pairs(train_source, train)
     if not job.valid:
-        return hold_out(train, job.training.hold_out)
-    return train, _corpus(job.valid, vocabulary, os.path.join(run.corpus, "valid"))
+        train, valid = hold_out(train, job.training.hold_out)
+        if train_source is not None:
+            train_source, valid_source = hold_out(train_source, job.training.hold_out)
+        return Texts(train, valid, train_source, valid_source)
+    valid = corpus(job.valid, model.vocabulary, "valid")
+    if model.source_vocabulary is not None:
+        valid_source = corpus(job.valid_sources, model.source_vocabulary, "valid-source")
+        _check_pairs(valid_source, valid)
+    return Texts(train, valid, train_source, valid_source)
+
+
+def _check_pairs(source: Corpus, target: Corpus) -> None:
+    """Raise InputError if a text has another number of lines than its source."""
+    for one, other in zip(source.sources, target.sources, strict=True):
+        if one.num_lines != other.num_lines:
+            what = f"{one.num_lines} lines, and {shown(other.path)} has {other.num_lines}; line n answers line n"
+            raise InputError(shown(one.path), what)
 
 
 def begin(job: Job, run: RunDirectory, *, force: bool = False) -> None:
@@ -152,8 +205,27 @@ def begin(job: Job, run: RunDirectory, *, force: bool = False) -> None:
         write_settings(run.config, job.settings, "rnntool train --config FILE repeats this run")
 
 
-def build_batches(config: TrainingConfig, context: str, train: Corpus, begin_id: int, device: torch.device) -> Batches:
-    """The training text cut into batches as the context wants it."""
+def build_batches(
+    config: TrainingConfig,
+    context: str,
+    train: Corpus,
+    begin_id: int,
+    device: torch.device,
+    source: Corpus | None = None,
+) -> Batches:
+    """The training text cut into batches as the context, or a source, wants it."""
+    if source is not None:
+        return PairBatches(
+            train,
+            source,
+            begin_id=begin_id,
+            batch_size=config.batch_size,
+            batch_tokens=config.batch_tokens,
+            max_length=config.max_length,
+            shuffle=config.shuffle is not False,
+            seed=config.seed,
+            device=device,
+        )
     shuffle = config.shuffle if config.shuffle is not None else context == "reset"
     if context == "carry":
         return StreamBatches(
@@ -187,9 +259,9 @@ def settled(job: Job, network: Network, train: Corpus) -> Job:
     )
 
 
-def data_facts(role: str, corpus: Corpus) -> list[dict[str, Any]]:
+def data_facts(role: str, corpus: Corpus | None) -> list[dict[str, Any]]:
     """What a model file says of the texts: names as they were typed, hashes, sizes."""
-    return [{"role": role, **_source_facts(source)} for source in corpus.sources]
+    return [{"role": role, **_source_facts(source)} for source in (corpus.sources if corpus else ())]
 
 
 def _settle_output(config: NetworkConfig, vocabulary: Vocabulary) -> NetworkConfig:

@@ -26,6 +26,7 @@ from rnntool.errors import OutputError, RnntoolWarning, Stopped, TrainingError
 from rnntool.nn.cells.cell import State
 from rnntool.nn.precision import product_dtype
 from rnntool.score.network import NetworkScorer
+from rnntool.score.pairs import score_corpora
 from rnntool.score.perplexity import Tally, score_ids
 from rnntool.text.corpus import Corpus, CorpusSource
 from rnntool.train.average import Average
@@ -55,6 +56,7 @@ class Trainer:
         config: the settings.
         batches: the training data.
         valid: the validation text as ids.
+        valid_source: what its lines are conditioned on; None for a language model.
         run: where everything goes; created and locked.
         device: where the network is.
         precision: of products, one of `rnntool.nn.precision.PRECISIONS`.
@@ -73,6 +75,7 @@ class Trainer:
         *,
         batches: Batches,
         valid: Corpus,
+        valid_source: Corpus | None = None,
         run: RunDirectory,
         device: torch.device,
         precision: str = "auto",
@@ -88,6 +91,7 @@ class Trainer:
         self.config = config
         self.batches = batches
         self.valid = valid
+        self.valid_source = valid_source
         self.run = run
         self.save_every = save_every
         self.max_time = max_time
@@ -178,9 +182,9 @@ class Trainer:
             lr *= sum(len(batch.targets) for batch in group) / len(group) / config.bptt  # Merity et al. 2018, §5
         self.optimizer.lr = lr
         tokens = sum(batch.num_tokens for batch in group)
-        if group[0].fresh:
-            self.carried = self.network.state0(group[0].inputs.shape[1])
         try:
+            if group[0].fresh:
+                self._begin(group[0])
             recording = self._recorder.recording_of(group, self.carried)
             if recording:
                 self._seed(place.windows)
@@ -223,7 +227,7 @@ class Trainer:
     def _backward(self, batch: Batch, window: int) -> Tensor:
         """Add one window's gradients and return its Σ −log P."""
         if batch.fresh:
-            self.carried = self.network.state0(batch.inputs.shape[1])
+            self._begin(batch)
         self._seed(window)
         nll, self.carried = backward(
             self.network,
@@ -236,6 +240,10 @@ class Trainer:
             stopwatch=self.stopwatch,
         )
         return nll
+
+    def _begin(self, batch: Batch) -> None:
+        """Begin the state anew; that of a target follows from its source."""
+        self.carried = () if batch.source is not None else self.network.state0(batch.inputs.shape[1])
 
     def _seed(self, window: int) -> None:
         """The noise of a window is a function of the seed and of its number."""
@@ -280,6 +288,8 @@ class Trainer:
 
     def _tally(self) -> Tally:
         """The validation text under the network, exactly as `rnntool ppl` scores it."""
+        if self.valid_source is not None:
+            return score_corpora(self.network, self.model.vocabulary.eos_id, self.valid_source, self.valid)
         scorer = NetworkScorer(self.network, self.model.vocabulary, self.model.config.context)
         return sum((score_ids(scorer, self._told(source)) for source in self.valid.sources), Tally())
 

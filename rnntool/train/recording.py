@@ -167,8 +167,8 @@ class Recorder:
 
 
 def is_plain(window: Batch) -> bool:
-    """Whether all targets of a window count, and count alike: otherwise their number is a question to the device."""
-    return window.mask is None and window.weights is None
+    """Whether a window has no source, and all its targets count alike: else their number is a question to the device."""
+    return window.mask is None and window.weights is None and window.source is None
 
 
 def shape_of(window: Batch) -> tuple[object, ...]:

@@ -29,7 +29,7 @@ def backward(
     Args:
         network: with its weights.
         batch: the window.
-        state: before it.
+        state: before it; of no meaning where there is a source.
         config: smoothing, penalties and the limit of each step's gradient.
         noise: dropout.
         dtype: lowest that products may have.
@@ -39,8 +39,20 @@ def backward(
     Returns:
         Σ −log P of the targets that count, in nats, (); and the state from which the next window starts.
     """
+    source = None
+    if batch.source is not None:
+        source, state = network.read(batch.source.ids, batch.source.lengths, noise=noise, dtype=dtype)
+        if stopwatch:
+            stopwatch.lap("source forward")
     h, after = network.run(
-        batch.inputs, state, noise=noise, keep=batch.keep, clip_step=config.clip_step, dtype=dtype, sparse=sparse
+        batch.inputs,
+        state,
+        noise=noise,
+        keep=batch.keep,
+        clip_step=config.clip_step,
+        dtype=dtype,
+        sparse=sparse,
+        source=source,
     )
     if stopwatch:
         stopwatch.lap("layers forward")
@@ -63,7 +75,7 @@ def backward(
     loss.backward()  # type: ignore[no-untyped-call]
     if stopwatch:
         stopwatch.lap("layers back")
-    return nll, tuple(s.detach() for s in after)
+    return nll, tuple(s.detach() for s in after) if source is None else ()
 
 
 def noise_of(config: TrainingConfig, generator: torch.Generator) -> Noise:

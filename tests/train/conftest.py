@@ -119,7 +119,7 @@ def sit(texts: Texts, tmp_path: Path) -> Iterator[Sit]:
         config = TrainingConfig(**({"batch_size": 4, "bptt": 5, "max_epochs": 2} | options))
         network_config.check()
         config.check()
-        network = build_network(network_config, len(texts.vocabulary))
+        network = build_network(network_config, len(texts.vocabulary), len(texts.vocabulary))
         network.init(torch.Generator().manual_seed(init_seed))
         if double:
             network.double()
@@ -128,13 +128,22 @@ def sit(texts: Texts, tmp_path: Path) -> Iterator[Sit]:
         open_runs.append(run)
         if not run.has_run:
             Path(run.config).touch()
-        batches = build_batches(config, network_config.context, getattr(texts, text), texts.vocabulary.eos_id, CPU)
+        corpus, is_paired = getattr(texts, text), network_config.encoder != "none"
+        source = corpus if is_paired else None  # what is learnt from pairs is to copy
+        batches = build_batches(config, network_config.context, corpus, texts.vocabulary.eos_id, CPU, source)
         stop = StopRequest()
         trainer = Trainer(
-            Model(network, network_config, texts.vocabulary, {"data": [text]}),
+            Model(
+                network,
+                network_config,
+                texts.vocabulary,
+                {"data": [text]},
+                source_vocabulary=texts.vocabulary if is_paired else None,
+            ),
             config,
             batches=batches,
             valid=texts.valid,
+            valid_source=texts.valid if is_paired else None,
             run=run,
             device=CPU,
             precision="fp32",

@@ -14,6 +14,7 @@ from rnntool.checkpoint.settings import read_settings
 from rnntool.config.network import NetworkConfig
 from rnntool.config.training import TrainingConfig
 from rnntool.data.lines import LineBatches
+from rnntool.data.pairs import PairBatches
 from rnntool.data.stream import StreamBatches
 from rnntool.errors import InputError, ModelError, OptionError, TrainingError
 from rnntool.score.network import NetworkScorer
@@ -113,25 +114,27 @@ def test_without_a_vocabulary_nothing_begins(job: Job) -> None:
 
 def test_texts_are_read_once_and_again_when_they_change(job: Job, texts: Texts) -> None:
     run = open_run(job, force=False)
-    train, valid = open_texts(job, texts.vocabulary, run)
+    model = load_network(job)
+    found = open_texts(job, model, run)
+    train, valid = found.train, found.valid
     assert train.ids.tolist() == texts.train.ids.tolist()
     assert valid.ids.tolist() == texts.valid.ids.tolist()
     stamp = os.stat(f"{train.directory}/ids.bin").st_ino
-    open_texts(job, texts.vocabulary, run)
+    open_texts(job, model, run)
     assert os.stat(f"{train.directory}/ids.bin").st_ino == stamp
     Path(job.texts[0]).write_text(TRAIN + "the end\n")
-    again, _ = open_texts(job, texts.vocabulary, run)
+    again = open_texts(job, model, run).train
     assert again.num_lines == train.num_lines + 1
     weighted = dataclasses.replace(job, texts=(job.texts[0] + "@2",))
-    assert open_texts(weighted, texts.vocabulary, run)[0].sources[0].weight == 2
+    assert open_texts(weighted, model, run).train.sources[0].weight == 2
     run.release()
 
 
 def test_a_part_is_held_out_where_no_validation_text_is_named(job: Job, texts: Texts) -> None:
     run = open_run(job, force=False)
     held = dataclasses.replace(job, valid=(), training=TrainingConfig(hold_out=0.2))
-    train, valid = open_texts(held, texts.vocabulary, run)
-    assert (train.num_lines, valid.num_lines) == (14, 4)
+    found = open_texts(held, load_network(held), run)
+    assert (found.train.num_lines, found.valid.num_lines) == (14, 4)
     run.release()
 
 
@@ -139,8 +142,50 @@ def test_an_empty_text_is_no_run(job: Job, texts: Texts) -> None:
     Path(job.texts[0]).write_text("")
     run = open_run(job, force=False)
     with pytest.raises(InputError, match="no tokens"):
-        open_texts(job, texts.vocabulary, run)
+        open_texts(job, load_network(job), run)
     run.release()
+
+
+def paired(job: Job, source: str) -> Job:
+    """The job on pairs, with this text as the source of the training and of the validation."""
+    folder = Path(job.directory).parent
+    (folder / "source.txt").write_text(source)
+    (folder / "valid-source.txt").write_text(VALID)
+    network = NetworkConfig("gru:4", encoder="bi-gru:3", link="attention", context="reset")
+    sources, valid_sources = (str(folder / "source.txt"),), (str(folder / "valid-source.txt"),)
+    return dataclasses.replace(job, network=network, sources=sources, valid_sources=valid_sources)
+
+
+def test_pairs_have_a_source_for_every_line(job: Job) -> None:
+    pairs = paired(job, TRAIN)
+    run = open_run(pairs, force=False)
+    model = load_network(pairs)
+    found = open_texts(pairs, model, run)
+    assert found.train_source is not None and found.valid_source is not None
+    assert found.train_source.num_lines == found.train.num_lines
+    batches = build_batches(TrainingConfig(), "reset", found.train, 1, CPU, found.train_source)
+    assert isinstance(batches, PairBatches)
+    run.release()
+
+
+def test_a_source_of_another_number_of_lines_is_refused_with_both(job: Job) -> None:
+    pairs = paired(job, TRAIN + "one more\n")
+    run = open_run(pairs, force=False)
+    with pytest.raises(InputError) as refused:
+        open_texts(pairs, load_network(pairs), run)
+    assert refused.value.what == f"19 lines, and {job.texts[0]} has 18; line n answers line n"
+    run.release()
+
+
+def test_one_embedding_is_for_one_vocabulary(job: Job) -> None:
+    pairs = paired(job, TRAIN)
+    other = Path(job.directory).parent / "other.tsv"
+    other.write_text("<unk>\n</s>\nthe\n")
+    pairs = dataclasses.replace(
+        pairs, network=dataclasses.replace(pairs.network, tied_source=True), source_vocabulary=str(other)
+    )
+    with pytest.raises(OptionError, match="source and target have vocabularies of their own"):
+        load_network(pairs)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,9 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("jordan:4", {"optimizer": "sgd", "lr": 20.0, "average": "asgd", "average_patience": 1, "validations": 4}),
     ("elman:4,tanh", {"text": "two", "context": "reset", "shuffle": False, "schedule": "constant"}),
     ("lstm:4", {"output": "adaptive:3,6", "beta1": 0.9, **NOISE}),
+    ("gru:4", {"encoder": "bi-gru:3", "link": "attention", "context": "reset", **NOISE}),
+    ("lstm:4", {"encoder": "lstm:2x4", "link": "init", "context": "reset", "tied_source": True, "batch_tokens": 20}),
+    ("gru:4", {"encoder": "bag", "link": "each", "context": "reset", "accumulate": 2}),
     ("gru:4", {"output": "adaptive:5", "tied": True, "optimizer": "adamw", "label_smoothing": 0.1}),
 ]
 
