@@ -17,6 +17,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rnntool.nn.deferred import Deferred
 from rnntool.nn.source import Source
 
 KINDS = ("mlp", "dot", "general", "equal")
@@ -56,32 +57,36 @@ class Attention(nn.Module):
                 return memory @ self.weight_memory.T
         return memory
 
-    def forward(self, query: Tensor, source: Source) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query: Tensor, source: Source, *, weight_query: Tensor | Deferred | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Where queries look.
 
         Args:
             query: (T, B, Q).
             source: B sources.
+            weight_query: what stands in for the mlp's W; None for itself.
 
         Returns:
             c (T, B, D) and α (T, B, S).
         """
-        q = query.transpose(0, 1)  # (B, T, Q)
+        if self.kind == "mlp":
+            weight = self.weight_query if weight_query is None else weight_query
+            seen: Tensor = query.flatten(0, 1) @ weight.T
+            query = seen.view(*query.shape[:2], -1)  # (T, B, A)
+        q = query.transpose(0, 1)  # (B, T, ·)
         energy = self._energy(q, source.keys).masked_fill(~source.mask[:, None], -math.inf)  # (B, T, S)
         alpha = energy.softmax(dim=2)
         return (alpha @ source.memory).transpose(0, 1), alpha.transpose(0, 1)
 
     def _energy(self, q: Tensor, keys: Tensor) -> Tensor:
-        """e (B, T, S) for q (B, T, Q) and keys (B, S, A)."""
+        """e (B, T, S) for q (B, T, Q), of the mlp W q (B, T, A), and keys (B, S, A)."""
         if self.kind == "equal":
             return q.new_zeros(len(q), q.shape[1], keys.shape[1])
         if self.kind != "mlp":
             return q @ keys.transpose(1, 2)
-        seen = q @ self.weight_query.T  # (B, T, A)
-        size = max(1, BLOCK // keys.numel())
-        blocks = [
-            torch.tanh(part[:, :, None] + keys[:, None]) @ self.weight_energy for part in torch.split(seen, size, dim=1)
-        ]
+        parts = torch.split(q, max(1, BLOCK // keys.numel()), dim=1)
+        blocks = [torch.tanh(part[:, :, None] + keys[:, None]) @ self.weight_energy for part in parts]
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
 
     def init(self, generator: torch.Generator) -> None:

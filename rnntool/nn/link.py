@@ -14,15 +14,26 @@ computed at once; else word by word.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from rnntool.nn.attention import Attention
-from rnntool.nn.cells.cell import State
+from rnntool.nn.cells.cell import State, Weights
+from rnntool.nn.deferred import Deferred
 from rnntool.nn.noise import Noise
 from rnntool.nn.recurrent import Recurrent
 from rnntool.nn.source import Source
+
+
+class _Weights(NamedTuple):
+    """What stands in for weights."""
+
+    layers: Sequence[Weights]
+    query: Tensor | Deferred | None
+    out: Tensor | Deferred
 
 
 class Link(nn.Module):
@@ -76,7 +87,7 @@ class Link(nn.Module):
             state: from `state0` or an earlier call.
             source: what the words are conditioned on.
             noise: dropout, or None for none.
-            dtype: lowest that products may have, where all words are computed at once.
+            dtype: lowest that products may have.
 
         Returns:
             What the output layer reads, (T, B, O), and the state after the window.
@@ -84,7 +95,7 @@ class Link(nn.Module):
         if self.attention is None:
             return decoder.run(x, state, noise=noise, dtype=dtype)
         if self.feeds or (self.is_ahead and self.attention.kind != "equal"):
-            return self._word_by_word(decoder, x, state, source, noise)
+            return self._word_by_word(decoder, x, state, source, noise, dtype)
         if self.is_ahead:
             context, _ = self.attention(x, source)
             h, state = decoder.run(torch.cat([x, context], dim=2), state, noise=noise, dtype=dtype)
@@ -94,27 +105,42 @@ class Link(nn.Module):
         return self._output(h, context), state
 
     def _word_by_word(
-        self, decoder: Recurrent, x: Tensor, state: State, source: Source, noise: Noise | None
-    ) -> tuple[Tensor, State]:
-        weights = [layer.weights(noise) for layer in decoder.stack]
-        if noise is not None:
-            x = noise.drop(x, noise.input)
-        outputs = []
-        for x_t in x:
-            out, state, _ = self.step(decoder, x_t, state, source, weights=weights, noise=noise)
-            outputs.append(out)
-        return torch.stack(outputs), state
-
-    def step(
         self,
         decoder: Recurrent,
         x: Tensor,
         state: State,
         source: Source,
-        *,
-        weights: list[dict[str, Tensor]] | None = None,
-        noise: Noise | None = None,
-    ) -> tuple[Tensor, State, Tensor | None]:
+        noise: Noise | None,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, State]:
+        weights = self._weights(decoder, noise, dtype)
+        if noise is not None:
+            x = noise.drop(x, noise.input)
+        outputs, contexts = [], []
+        for x_t in x:
+            h, context, state, _ = self._advance(decoder, x_t, state, source, weights=weights, noise=noise)
+            if self.feeds:
+                h = self._output(h, context, weights.out)
+                state = (*state[:-1], h)
+            outputs.append(h)
+            contexts.append(context)
+        h = torch.stack(outputs)
+        return h if self.feeds else self._output(h, torch.stack(contexts)), state
+
+    def _weights(self, decoder: Recurrent, noise: Noise | None, dtype: torch.dtype) -> _Weights:
+        """What stands in for all weights of a loop; where gradients are wanted, they are taken after it."""
+        layers: list[Weights] = [layer.weights(noise) for layer in decoder.stack]
+        query = getattr(self.attention, "weight_query", None)
+        if not torch.is_grad_enabled():
+            return _Weights(layers, query, self.weight_out)
+        deferred = [{name: Deferred(w, dtype) if w.dim() == 2 else w for name, w in layer.items()} for layer in layers]
+        return _Weights(
+            deferred,  # type: ignore[arg-type]  # stand-ins
+            None if query is None else Deferred(query, dtype),
+            Deferred(self.weight_out, dtype) if self.feeds else self.weight_out,
+        )
+
+    def step(self, decoder: Recurrent, x: Tensor, state: State, source: Source) -> tuple[Tensor, State, Tensor | None]:
         """One word.
 
         Args:
@@ -122,30 +148,45 @@ class Link(nn.Module):
             x: embeddings, (B, E).
             state: from `state0` or an earlier call.
             source: what the word is conditioned on.
-            weights: what stands in for the weights of each layer; None for themselves.
-            noise: dropout between layers, or None for none.
 
         Returns:
             What the output layer reads, (B, O); the new state; and where it looked, (B, S), if it did.
         """
-        own = state[: len(self._sizes)]
         if self.attention is None:
-            h, own = decoder.step(x, own, weights=weights, noise=noise)
-            return h, own, None
-        fed = state[len(self._sizes) :]
+            h, state = decoder.step(x, state)
+            return h, state, None
+        h, context, state, alpha = self._advance(decoder, x, state, source)
+        out = self._output(h, context)
+        return out, (*state[:-1], out) if self.feeds else state, alpha
+
+    def _advance(
+        self,
+        decoder: Recurrent,
+        x: Tensor,
+        state: State,
+        source: Source,
+        *,
+        weights: _Weights | None = None,
+        noise: Noise | None = None,
+    ) -> tuple[Tensor, Tensor, State, Tensor]:
+        """The decoder's h, c, the state in which what is fed is not yet new, and α."""
+        assert self.attention is not None
+        own, fed = state[: len(self._sizes)], state[len(self._sizes) :]
+        layers, query_weight = (None, None) if weights is None else (weights.layers, weights.query)
         if self.is_ahead:
             top = decoder.stack[-1].cell
             query = top.output(own[len(own) - len(top.state_sizes) :])
-            context, alpha = self.attention(query[None], source)
-            h, own = decoder.step(torch.cat([x, context[0], *fed], dim=1), own, weights=weights, noise=noise)
+            context, alpha = self.attention(query[None], source, weight_query=query_weight)
+            h, own = decoder.step(torch.cat([x, context[0], *fed], dim=1), own, weights=layers, noise=noise)
         else:
-            h, own = decoder.step(torch.cat([x, *fed], dim=1), own, weights=weights, noise=noise)
-            context, alpha = self.attention(h[None], source)
-        out = self._output(h, context[0])
-        return out, (*own, out) if self.feeds else own, alpha[0]
+            h, own = decoder.step(torch.cat([x, *fed], dim=1), own, weights=layers, noise=noise)
+            context, alpha = self.attention(h[None], source, weight_query=query_weight)
+        return h, context[0], (*own, *fed), alpha[0]
 
-    def _output(self, h: Tensor, context: Tensor) -> Tensor:
-        return torch.tanh(torch.cat([h, context], dim=-1) @ self.weight_out.T + self.bias_out)
+    def _output(self, h: Tensor, context: Tensor, weight: Tensor | Deferred | None = None) -> Tensor:
+        weight = self.weight_out if weight is None else weight
+        product: Tensor = torch.cat([h, context], dim=-1) @ weight.T
+        return torch.tanh(product + self.bias_out)
 
     def init(self, generator: torch.Generator) -> None:
         """Set all weights to where training starts: uniform in ±1/√n for n inputs, biases zero."""
