@@ -1,0 +1,4 @@
+"""N-gram models: counted in sorted blocks, smoothed, written and read as ARPA files, asked for many words at once.
+
+Words are ids, and arrays run over n-grams.  Probabilities are float64; names say which are logarithms, and to what base.
+"""
