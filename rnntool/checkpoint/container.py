@@ -60,14 +60,20 @@ def write_container(path: str, kind: str, facts: Facts, tensors: dict[str, Tenso
     write_whole(path, data.replace(_PLACE + _ZEROS.encode(), _PLACE + digest.encode(), 1))
 
 
-def read_container(path: str, kind: str) -> tuple[Facts, dict[str, Tensor]]:
+def read_container(path: str, kind: str, data: bytes | None = None) -> tuple[Facts, dict[str, Tensor]]:
     """The facts and tensors of a container; a pipe is read to its end.
+
+    Args:
+        path: where it is.
+        kind: what it must be.
+        data: its bytes, where they have been read already.
 
     Raises:
         InputError: the file cannot be read.
         ModelError: it is not a container, of another kind, from the future, or damaged.
     """
-    data = _read(path)
+    if data is None:
+        data = _read(path)
     facts = _facts(path, data)
     if facts.get("kind") != kind:
         raise ModelError(path, f"this is a {facts.get('kind')} file, not a {kind} file")
@@ -80,6 +86,11 @@ def read_container(path: str, kind: str) -> tuple[Facts, dict[str, Tensor]]:
         return facts, {name: tensor.clone() for name, tensor in safetensors.torch.load(data).items()}
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(path, f"damaged: {error}") from error
+
+
+def is_begun(head: bytes) -> bool:
+    """Whether a file that begins so may be a container."""
+    return _header_size(head) is not None
 
 
 def read_facts(path: str) -> Facts:

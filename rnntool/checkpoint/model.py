@@ -73,17 +73,22 @@ def save_model(path: str, model: Model) -> None:
     write_container(path, "model", facts, tensors)
 
 
-def load_model(path: str, device: torch.device | None = None) -> Model:
+def load_model(path: str, device: torch.device | None = None, data: bytes | None = None) -> Model:
     """Read a model file.
 
     The network is first built without memory and its shapes compared with the file's, so that no configuration, however
     it came about, can ask for more than the file holds.
 
+    Args:
+        path: where it is.
+        device: where the network is to be; None for the CPU.
+        data: its bytes, where they have been read already.
+
     Raises:
         InputError: the file cannot be read.
         ModelError: it is not a model, damaged, or its parts do not fit each other.
     """
-    facts, tensors = read_container(path, "model")
+    facts, tensors = read_container(path, "model", data)
     try:
         config = NetworkConfig(**_known(facts["config"], NetworkConfig))
         config.check()

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnntool.cli import compute, options, report
+from rnntool.cli import compute, models, options, report
 from rnntool.errors import ModelError, RnntoolError
 
 if TYPE_CHECKING:
-    from rnntool.checkpoint.model import Model
     from rnntool.checkpoint.run import RunDirectory
 
 
@@ -41,7 +40,7 @@ class Finding:
 def command(check_sum: bool, json: bool, threads: int | None, paths: tuple[str, ...]) -> None:
     """Check that models and run directories are whole.
 
-    MODEL is a run directory, all of whose files are checked, a model file or a state file.  Files are read to their end:
+    MODEL is a run directory, all of whose files are checked, or a model, state or ARPA file.  Files are read to their end:
     their hashes, their weights, whether their parts fit each other; of metrics.jsonl every line.  Writes a line for each
     file: its name, a tab, and ok or what is wrong.  The status is 1 if anything is.
 
@@ -49,11 +48,10 @@ def command(check_sum: bool, json: bool, threads: int | None, paths: tuple[str, 
       rnntool check run
       rnntool check --check-sum run/best.rnn
     """
-    compute.prepare(threads, "cpu")
     checked = wrong = 0
     with report.output() as out:
         for path in paths:
-            for finding in _findings(path, with_sum=check_sum):
+            for finding in _findings(path, threads, with_sum=check_sum):
                 checked += 1
                 wrong += bool(finding.wrong)
                 out.write((_as_json(finding) if json else _plain(finding)) + "\n")
@@ -72,11 +70,12 @@ def _as_json(finding: Finding) -> str:
     return json.dumps({name: value for name, value in record.items() if value not in ("", None)}, ensure_ascii=False)
 
 
-def _findings(path: str, *, with_sum: bool) -> Iterator[Finding]:
+def _findings(path: str, threads: int | None, *, with_sum: bool) -> Iterator[Finding]:
     """Everything there is to check at a path."""
     if not os.path.isdir(path):
-        yield _container(path, with_sum=with_sum)
+        yield _file(path, threads, with_sum=with_sum)
         return
+    compute.prepare(threads, "cpu")
     from rnntool.checkpoint.run import RunDirectory
 
     run = RunDirectory(path)
@@ -145,10 +144,35 @@ def _corpus(directory: str) -> Finding:
     return Finding(directory)
 
 
-def _container(path: str, *, with_sum: bool) -> Finding:
+def _file(path: str, threads: int | None, *, with_sum: bool) -> Finding:
+    """A file that is no directory."""
+    try:
+        begun = models.begin(path)
+    except RnntoolError as error:
+        return Finding(path, error.what)
+    if begun.is_arpa:
+        return _ngrams(begun, with_sum=with_sum)
+    compute.prepare(threads, "cpu")
+    return _container(path, begun, with_sum=with_sum)
+
+
+def _ngrams(begun: models.Begun, *, with_sum: bool) -> Finding:
+    """An ARPA file: every line, and that nothing is missing or there twice."""
+    from rnntool.ngram.normalization import TOLERANCE, deviation_from_one
+
+    try:
+        model = models.read_ngrams(begun)
+    except RnntoolError as error:
+        line = error.where.rpartition(":")[2] if error.where != begun.path else ""
+        return Finding(begun.path, f"line {line}: {error.what}" if line.isdecimal() else error.what)
+    return _summed(begun.path, deviation_from_one(model), TOLERANCE) if with_sum else Finding(begun.path)
+
+
+def _container(path: str, begun: models.Begun | None = None, *, with_sum: bool) -> Finding:
     """A model or a state: its hash, its parts, its weights."""
     from rnntool.checkpoint.container import read_container, read_facts
-    from rnntool.checkpoint.model import check_finite, load_model
+    from rnntool.checkpoint.model import check_finite
+    from rnntool.score.normalization import TOLERANCE, deviation_from_one
     from rnntool.text.files import is_regular
 
     try:
@@ -157,17 +181,15 @@ def _container(path: str, *, with_sum: bool) -> Finding:
             _, tensors = read_container(path, "state")
             check_finite(path, tensors, "damaged")
         else:
-            model = load_model(path)
+            model = models.load_network(begun or models.begin(path))
             if with_sum:
-                return _summed(path, model)
+                deviation = deviation_from_one(model.network, eos_id=model.vocabulary.eos_id)
+                return _summed(path, deviation, TOLERANCE)
     except RnntoolError as error:
         return Finding(path, error.what)
     return Finding(path)
 
 
-def _summed(path: str, model: Model) -> Finding:
-    from rnntool.score.normalization import TOLERANCE, deviation_from_one
-
-    deviation = deviation_from_one(model.network, eos_id=model.vocabulary.eos_id)
-    wrong = "" if deviation <= TOLERANCE else "its probabilities do not sum to one"
+def _summed(path: str, deviation: float, tolerance: float) -> Finding:
+    wrong = "" if deviation <= tolerance else "its probabilities do not sum to one"
     return Finding(path, wrong, deviation)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnntool.cli import compute, options, report
+from rnntool.cli import compute, models, options, report
 from rnntool.config.network import NetworkConfig
 from rnntool.config.training import TrainingConfig
 from rnntool.errors import OptionError
@@ -19,6 +19,7 @@ from rnntool.errors import OptionError
 if TYPE_CHECKING:
     from rnntool.checkpoint.model import Model
     from rnntool.models.network import Network
+    from rnntool.text.vocabulary import Vocabulary
 
 COLUMNS = (12, 18)
 """Widths of the first two columns on a terminal."""
@@ -61,9 +62,9 @@ def command(
 ) -> None:
     """Describe models: architecture, parameters, vocabulary, results, origin.
 
-    MODEL is a run directory or a model file.  Writes section, name and value: one fact a line, tab-separated unless on a
-    terminal.  For every recurrent matrix: its spectral radius, its norm, and the norm times the steepest slope of the
-    nonlinearity, which must exceed 1 before gradients can explode.  Time grows with the cube of the units.
+    MODEL is a run directory, a model file or an ARPA file.  Writes section, name and value: one fact a line, tab-separated
+    unless on a terminal.  For every recurrent matrix: its spectral radius, its norm, and the norm times the steepest slope
+    of the nonlinearity, which must exceed 1 before gradients can explode.  Time grows with the cube of the units.
 
     Examples:
       rnntool info run
@@ -71,13 +72,13 @@ def command(
       rnntool info --arch lstm:2x200 --vocab-size 10000
     """
     _check(arch, vocab_size, embed_size, tied, model)
-    compute.prepare(threads, "cpu")
     if arch is not None:
+        compute.prepare(threads, "cpu")
         config = NetworkConfig(arch, embed_size=embed_size or 0, tied=tied)
         config.check()
         _write([_untrained(config, vocab_size or 0)], as_json=json)
     else:
-        _write((_described(path) for path in model), as_json=json)
+        _write((_described(models.begin(path), threads) for path in model), as_json=json)
 
 
 def _check(
@@ -102,18 +103,32 @@ Described = Iterator[tuple[str, Any]]
 """The sections of one description as they are known, the slow ones last."""
 
 
-def _described(path: str) -> Described:
+def _described(begun: models.Begun, threads: int | None) -> Described:
     """All that is known of a model."""
+    return _of_ngrams(begun) if begun.is_arpa else _of_network(begun, threads)
+
+
+def _of_ngrams(begun: models.Begun) -> Described:
+    """All that an ARPA file says."""
+    from rnntool.text.files import shown
+
+    model = models.read_ngrams(begun)
+    sizes = {f"{order}-grams": model.grams.size(order) for order in range(1, model.order + 1)}
+    yield "file", shown(begun.path)
+    yield "ngrams", {"order": model.order, **sizes}
+    yield "vocabulary", _vocabulary(model.vocabulary)
+
+
+def _of_network(begun: models.Begun, threads: int | None) -> Described:
+    """All that is known of a network."""
+    device = compute.prepare(threads, "cpu")
     from rnntool.checkpoint.container import read_facts
-    from rnntool.checkpoint.model import load_model
-    from rnntool.checkpoint.run import find_model
     from rnntool.text.files import is_regular
 
-    model = load_model(find_model(path))
+    model = models.load_network(begun, device)
     yield "file", model.name
     yield from _network(model.config, model.network)
-    vocabulary = model.vocabulary
-    yield "vocabulary", {"unit": vocabulary.unit, "size": len(vocabulary), "digest": vocabulary.digest}
+    yield "vocabulary", _vocabulary(model.vocabulary)
     yield "metrics", model.metrics
     provenance = dict(model.provenance)
     yield "data", [_mapping(text) for text in provenance.pop("data", [])]
@@ -121,6 +136,10 @@ def _described(path: str) -> Described:
     written_by = {"rnntool": read_facts(model.name)["version"]} if is_regular(model.name) else {}
     yield "versions", written_by | provenance
     yield "recurrence", list(_recurrence(model))
+
+
+def _vocabulary(vocabulary: Vocabulary) -> dict[str, Any]:
+    return {"unit": vocabulary.unit, "size": len(vocabulary), "digest": vocabulary.digest}
 
 
 def _mapping(value: Any) -> dict[str, Any]:

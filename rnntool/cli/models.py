@@ -1,21 +1,23 @@
-"""`-m MODEL[:WEIGHT] …` as one scorer: a model file, a run directory, or a mixture of several."""
+"""`-m MODEL[:WEIGHT] …` as one scorer: a model file, a run directory, an ARPA file, or a mixture of several."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from rnntool.cli import compute, options, report
-from rnntool.errors import ModelError
+from rnntool.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
     import torch
 
     from rnntool.checkpoint.model import Model
     from rnntool.models.network import Network
+    from rnntool.ngram.model import NgramModel
     from rnntool.score.scorer import Scorer
     from rnntool.text.vocabulary import Vocabulary
 
@@ -28,13 +30,80 @@ class Opened:
         scorer: all of them as one.
         models: each, in the order of the command line.
         shares: their weights, summing to one.
-        device: where they are.
+        device: where networks are; None if there is none.
     """
 
     scorer: Scorer
-    models: tuple[Model, ...]
+    models: tuple[Model | NgramModel, ...]
     shares: tuple[float, ...]
-    device: torch.device
+    device: torch.device | None
+
+
+class Begun(NamedTuple):
+    """A file that has been opened to see what it is."""
+
+    path: str
+    """As it was named."""
+
+    head: bytes
+    """Its beginning, decompressed; empty for a directory."""
+
+    rest: Iterator[bytes]
+    """What follows."""
+
+    @property
+    def is_arpa(self) -> bool:
+        """Whether it holds n-grams; what does not is a network, or nothing."""
+        from rnntool.ngram.recognition import is_arpa
+
+        return is_arpa(self.head)
+
+
+def begin(path: str) -> Begun:
+    """Open what `-m` names, to see what it is.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if os.path.isdir(path):
+        return Begun(path, b"", iter(()))
+    from rnntool.ngram.recognition import take_head
+    from rnntool.text.files import read_chunks
+
+    chunks = read_chunks(path)
+    return Begun(path, take_head(chunks), chunks)
+
+
+def read_ngrams(begun: Begun) -> NgramModel:
+    """The n-grams of a file that holds some.
+
+    Raises:
+        ModelError: with the line that is wrong.
+    """
+    import itertools
+
+    from rnntool.ngram.arpa import read_arpa
+    from rnntool.text.files import shown
+
+    return read_arpa(itertools.chain((begun.head,), begun.rest), shown(begun.path))
+
+
+def load_network(begun: Begun, place: torch.device | None = None) -> Model:
+    """The network of a file or run directory.
+
+    Raises:
+        ModelError: there is none, or it is damaged.
+    """
+    from rnntool.checkpoint.container import is_begun
+    from rnntool.checkpoint.model import load_model
+    from rnntool.checkpoint.run import find_model
+    from rnntool.text.files import is_regular
+
+    path = find_model(begun.path)
+    if os.path.isdir(begun.path) or (is_regular(begun.path) and begun.path != "-"):
+        return load_model(path, place)
+    data = begun.head + (b"".join(begun.rest) if is_begun(begun.head) else b"")  # a pipe cannot be read again
+    return load_model(path, place, data)
 
 
 def open_models(
@@ -45,36 +114,67 @@ def open_models(
     context: str | None = None,
     batch_size: int = 64,
 ) -> Opened:
-    """Open what `-m` names; torch is imported here.
+    """Open what `-m` names; torch is imported if there is a network among it.
 
     Args:
         named: at least one model.
         threads: for `compute.prepare`.
         device: for `compute.prepare`.
-        context: `carry` or `reset` against what the models were trained for; None for what they were.
+        context: `carry` or `reset` against what networks were trained for; None for what they were.
         batch_size: lines computed side by side.
 
     Raises:
         ModelError: a file is no model, or two do not go together.
+        OptionError: n-grams alone are asked to carry a context.
     """
     shares = options.shares(named)
-    place = compute.prepare(threads, device)
-    from rnntool.checkpoint.model import load_model
-    from rnntool.checkpoint.run import find_model
+    begun = [begin(model.path) for model in named]
+    place = None if all(each.is_arpa for each in begun) else compute.prepare(threads, device)
+    models = tuple(read_ngrams(each) if place is None or each.is_arpa else load_network(each, place) for each in begun)
+    if place is None and context == "carry":
+        raise OptionError("--context", "n-grams do not reach over the end of a line; they can only reset")
+    scorers = _scorers(models, context, batch_size)
+    names = [getattr(model, "name", each.path) for model, each in zip(models, begun, strict=True)]
+    for name, model in zip(names, models, strict=True):
+        report.detail(f"{name} {_described(model)}")
+    if len(scorers) == 1:
+        return Opened(scorers[0], models, shares, place)
     from rnntool.score.mixture import Mixture
-    from rnntool.score.network import NetworkScorer
 
-    models = tuple(load_model(find_model(model.path), place) for model in named)
+    return Opened(Mixture(scorers, shares, names), models, shares, place)
+
+
+def _scorers(models: Sequence[Model | NgramModel], context: str | None, batch_size: int) -> list[Scorer]:
+    """One for each model; n-grams bear the context of the first network beside them.
+
+    Raises:
+        ModelError: a network is no language model.
+    """
+    from rnntool.ngram.model import NgramModel
+    from rnntool.score.ngram import NgramScorer
+
+    contexts = [context or model.config.context for model in models if not isinstance(model, NgramModel)]
+    scorers: list[Scorer] = []
     for model in models:
+        if isinstance(model, NgramModel):
+            scorers.append(NgramScorer(model, *contexts[:1]))
+            continue
+        from rnntool.score.network import NetworkScorer
+
         if model.source_vocabulary is not None:
             raise ModelError(model.name, "it reads a source, and is no language model", "rnntool translate")
-        report.detail(f"{model.name} {model.config.arch} {model.network.num_parameters} parameters")
-    scorers = [
-        NetworkScorer(model.network, model.vocabulary, context or model.config.context, batch_size=batch_size)
-        for model in models
-    ]
-    scorer: Scorer = scorers[0] if len(scorers) == 1 else Mixture(scorers, shares, [model.name for model in models])
-    return Opened(scorer, models, shares, place)
+        how = context or model.config.context
+        scorers.append(NetworkScorer(model.network, model.vocabulary, how, batch_size=batch_size))
+    return scorers
+
+
+def _described(model: Model | NgramModel) -> str:
+    """A model in a few words."""
+    from rnntool.ngram.model import NgramModel
+
+    if isinstance(model, NgramModel):
+        return f"{model.order}-grams {sum(map(model.grams.size, range(1, model.order + 1))) - 1}"
+    return f"{model.config.arch} {model.network.num_parameters} parameters"
 
 
 class Translating(NamedTuple):
@@ -97,12 +197,12 @@ def open_translators(named: Sequence[options.Model], *, threads: int | None, dev
         ModelError: a file is no model, or one that does not translate, or two do not go together.
     """
     place = compute.prepare(threads, device)
-    from rnntool.checkpoint.model import load_model
-    from rnntool.checkpoint.run import find_model
-
     opened: list[Translating] = []
     for each in named:
-        model = load_model(find_model(each.path), place)
+        begun = begin(each.path)
+        if begun.is_arpa:
+            raise ModelError(each.path, "an n-gram model, which reads no source", "rnntool generate")
+        model = load_network(begun, place)
         if model.source_vocabulary is None:
             raise ModelError(model.name, "a language model, which reads no source", "rnntool generate")
         if opened and opened[0].vocabulary.tokens != model.vocabulary.tokens:

@@ -9,11 +9,12 @@ import numpy as np
 
 from rnntool.errors import ModelError
 from rnntool.score.scorer import LogProbs, Scorer
+from rnntool.text.formats import CONTROLS, quoted
 from rnntool.text.vocabulary import Vocabulary
 
 
 class Mixture:
-    """A linear mixture of scorers over one vocabulary.
+    """A linear mixture of scorers over the same tokens, whose ids may differ; those of the first are the mixture's.
 
     Args:
         scorers: at least one.
@@ -21,18 +22,17 @@ class Mixture:
         names: of the models, for messages.
 
     Raises:
-        ModelError: two models have different vocabularies or contexts.
+        ModelError: two models have different tokens or contexts.
     """
 
     def __init__(self, scorers: Sequence[Scorer], weights: Sequence[float], names: Sequence[str]) -> None:
         first = scorers[0]
+        self._translations: list[list[int] | None] = []
         for scorer, name in zip(scorers, names, strict=True):
-            if scorer.vocabulary.tokens != first.vocabulary.tokens or scorer.vocabulary.unit != first.vocabulary.unit:
-                raise ModelError(
-                    name,
-                    f"its vocabulary {scorer.vocabulary.digest} is not {first.vocabulary.digest}, that of {names[0]}; "
-                    "probabilities of different tokens cannot be mixed",
-                )
+            difference = difference_of(scorer.vocabulary, first.vocabulary, names[0])
+            if difference:
+                raise ModelError(name, f"{difference}; probabilities of different tokens cannot be mixed")
+            self._translations.append(translation(first.vocabulary, scorer.vocabulary))
             if scorer.context != first.context:
                 raise ModelError(
                     name,
@@ -44,7 +44,7 @@ class Mixture:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The common one."""
+        """That of the first."""
         return self.scorers[0].vocabulary
 
     @property
@@ -58,7 +58,10 @@ class Mixture:
 
     def score(self, lines: Sequence[Sequence[int]], state: tuple[Any, ...]) -> tuple[list[LogProbs], tuple[Any, ...]]:
         """As `Scorer.score`."""
-        answers = [scorer.score(lines, each) for scorer, each in zip(self.scorers, state, strict=True)]
+        answers = [
+            scorer.score(lines if ids is None else [[ids[id_] for id_ in line] for line in lines], each)
+            for scorer, ids, each in zip(self.scorers, self._translations, state, strict=True)
+        ]
         mixed = [self._mix(np.stack(parts)) for parts in zip(*(scores for scores, _ in answers), strict=True)]
         return mixed, tuple(after for _, after in answers)
 
@@ -66,3 +69,31 @@ class Mixture:
         """log Σ_i λ_i exp(l_i) over the first axis."""
         top = log_probs.max(axis=0)
         return np.asarray(top + np.log(self.weights @ np.exp(log_probs - top)))
+
+
+def difference_of(vocabulary: Vocabulary, other: Vocabulary, name: str) -> str:
+    """In what a vocabulary differs from another, whose model has a name; empty if text is the same tokens to both.
+
+    Marks that are never found in text, such as `<s>`, make no difference.
+    """
+    if vocabulary.unit != other.unit:
+        return f"its tokens are of unit {vocabulary.unit}, those of {name} of unit {other.unit}"
+    own, others = set(vocabulary.tokens), set(other.tokens)
+    for token in other.tokens:
+        if token not in own and token not in CONTROLS:
+            return f"its vocabulary has no {quoted(token)}, which {name} has"
+    for token in vocabulary.tokens:
+        if token not in others and token not in CONTROLS:
+            return f"its vocabulary has {quoted(token)}, which {name} has not"
+    return ""
+
+
+def translation(vocabulary: Vocabulary, other: Vocabulary) -> list[int] | None:
+    """For each id of a vocabulary that of the same token in another; None if all are the same.
+
+    A mark that the other does not have gets the id of `<unk>`; it is never found in text.
+    """
+    if vocabulary.tokens == other.tokens:
+        return None
+    id_of = {token: id_ for id_, token in enumerate(other.tokens)}
+    return [id_of.get(token, other.unk_id) for token in vocabulary.tokens]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rnntool.errors import ModelError
-from rnntool.score.mixture import Mixture
+from rnntool.score.mixture import Mixture, difference_of
 from rnntool.score.network import NetworkScorer
 from rnntool.score.scorer import LogProbs
 from rnntool.text.counting import build, count
@@ -77,9 +77,38 @@ def test_models_of_different_words_cannot_be_mixed() -> None:
     with pytest.raises(ModelError) as refused:
         Mixture([scorer("carry"), NetworkScorer(network(), other, "carry")], [0.5, 0.5], ["a.rnn", "b.rnn"])
     assert str(refused.value) == (
-        f"b.rnn: its vocabulary {other.digest} is not {words().digest}, that of a.rnn; "
-        "probabilities of different tokens cannot be mixed"
+        "b.rnn: its vocabulary has no 'dog', which a.rnn has; probabilities of different tokens cannot be mixed"
     )
+
+
+def test_what_one_has_and_another_has_not_is_named() -> None:
+    def vocabulary(*tokens: str, unit: str = "word") -> Vocabulary:
+        return Vocabulary(unit, ["<unk>", "</s>", *tokens])
+
+    assert difference_of(vocabulary("a", "b"), vocabulary("b", "<pad>", "a"), "m") == ""
+    assert difference_of(vocabulary("a"), vocabulary("a", "b"), "m") == "its vocabulary has no 'b', which m has"
+    assert difference_of(vocabulary("a", "b"), vocabulary("a"), "m") == "its vocabulary has 'b', which m has not"
+    assert difference_of(vocabulary("a", unit="char"), vocabulary("a"), "m") == (
+        "its tokens are of unit char, those of m of unit word"
+    )
+
+
+def test_the_same_words_in_another_order_are_mixed_word_by_word() -> None:
+    """A model that likes low ids: P is ½, ¼, ... by its own id, whatever the first model calls the word."""
+
+    @dataclass
+    class LikesLowIds(Constant):
+        def score(self, lines: Sequence[Sequence[int]], state: Any) -> tuple[list[LogProbs], Any]:
+            eos = self.vocabulary.eos_id
+            return [-np.log(2) * (1 + np.array([*line, eos])) for line in lines], state
+
+    first = LikesLowIds(0, Vocabulary("word", ["<unk>", "</s>", "a", "b", "<pad>"]))
+    second = LikesLowIds(0, Vocabulary("word", ["b", "a", "</s>", "<unk>"]))
+    mixture = Mixture([first, second], [0.5, 0.5], ["x", "y"])
+    (score,), _ = mixture.score([first.vocabulary.encode("a b zebra")], mixture.state0())
+    expected = [(1 / 8 + 1 / 4) / 2, (1 / 16 + 1 / 2) / 2, (1 / 2 + 1 / 16) / 2, (1 / 4 + 1 / 8) / 2]
+    np.testing.assert_allclose(np.exp(score), expected, rtol=1e-12)
+    assert mixture.vocabulary is first.vocabulary
 
 
 def test_models_of_different_contexts_cannot_be_mixed() -> None:
