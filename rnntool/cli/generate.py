@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnntool.cli import models, options, report
+from rnntool.cli import compute, models, options, report
 from rnntool.errors import OptionError
 
 if TYPE_CHECKING:
@@ -109,12 +109,16 @@ def command(
     """
     _check(samples, scores, json, temperature, top_k, top_p, words, beam, text)
     opened = models.open_models(model, threads=threads, device=device, context=context)
+    if opened.device is None:  # n-grams alone
+        compute.prepare(threads, "cpu")
+    from rnntool.ngram.model import NgramModel
     from rnntool.search.drawing import Bend
+    from rnntool.search.ngram import NgramPart
     from rnntool.search.predictor import Predictor
 
     vocabulary = opened.scorer.vocabulary
-    networks = [each.network for each in opened.models]
-    predictor = Predictor(networks, opened.shares, eos_id=vocabulary.eos_id, precision=precision)
+    parts = [NgramPart(each, vocabulary) if isinstance(each, NgramModel) else each.network for each in opened.models]
+    predictor = Predictor(parts, opened.shares, eos_id=vocabulary.eos_id, precision=precision)
     bend = Bend(_banned(vocabulary, no_unk=no_unk), temperature, top_k or 0, top_p)
     record = _scored if scores else _as_json if json else _plain
     task = _Task(predictor, vocabulary, bend, samples, max_tokens, beam, batch_size, seed)

@@ -1,4 +1,4 @@
-"""What comes next: one or more networks over one vocabulary as one distribution.
+"""What comes next: one or more models over one vocabulary as one distribution.
 
     P(w | h) = Σ_i λ_i P_i(w | h)
 
@@ -22,6 +22,7 @@ from rnntool.models.network import Network
 from rnntool.models.packed import PackedNetwork
 from rnntool.nn.cells.cell import State
 from rnntool.nn.packed import PACKINGS
+from rnntool.search.ngram import NgramPart
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ PRECISIONS = ("fp64", "fp32", *PACKINGS)
 
 
 class Predictor:
-    """Networks that predict as one, over V = `vocab_size` words.
+    """Models that predict as one, over V = `vocab_size` words.
 
     Args:
-        networks: over the same vocabulary, on one device, where they are copied; without float64 there, to the CPU.
+        models: over the same vocabulary; networks on one device, where they are copied; without float64 there, to the CPU.
         weights: λ, positive, summing to one.
         eos_id: the token that ends a line, after which the next begins.
         precision: one of `PRECISIONS`.
@@ -76,31 +77,34 @@ class Predictor:
     """
 
     def __init__(
-        self, networks: Sequence[Network], weights: Sequence[float], *, eos_id: int, precision: str = "fp64"
+        self, models: Sequence[Network | NgramPart], weights: Sequence[float], *, eos_id: int, precision: str = "fp64"
     ) -> None:
-        given = networks[0].embedding.device
+        given = next((each.embedding.device for each in models if isinstance(each, Network)), torch.device("cpu"))
         no_double = given.type == "mps" and precision == "fp64"  # Metal has no float64
         self.device = torch.device("cpu") if no_double else given
         dtype = torch.float64 if precision == "fp64" else torch.float32
-        copies = [copy.deepcopy(each).requires_grad_(False).to(self.device, dtype) for each in networks]
-        self.vocab_size = copies[0].vocab_size
-        self.networks: list[Network | PackedNetwork] = [
-            PackedNetwork(each, precision) if precision in PACKINGS else each for each in copies
-        ]
+        self.vocab_size = models[0].vocab_size
+        self.models: list[Network | PackedNetwork | NgramPart] = []
+        for each in models:
+            if isinstance(each, NgramPart):
+                self.models.append(each)
+                continue
+            network = copy.deepcopy(each).requires_grad_(False).to(self.device, dtype)
+            self.models.append(PackedNetwork(network, precision) if precision in PACKINGS else network)
         self.log_weights = torch.tensor(weights, dtype=dtype, device=self.device).log()
         self.eos_id = eos_id
-        self._widths = [len(network.state0(1)) for network in self.networks]
+        self._widths = [len(model.state0(1)) for model in self.models]
 
     @torch.no_grad()
     def begin(self, ids: Sequence[int]) -> Prefixes:
         """One prefix: the start of a line and these tokens."""
         tokens = torch.tensor([self.eos_id, *ids], device=self.device)
         state: list[Tensor] = []
-        for network in self.networks:
-            own = network.state0(1)
+        for model in self.models:
+            own = model.state0(1)
             if ids:
-                _, own = network.run(tokens[:-1, None], own)
-            state += own
+                _, own = model.run(tokens[:-1, None], own)
+            state += (each.to(self.device) for each in own)
         return Prefixes(tokens[-1:], tuple(state))
 
     @torch.no_grad()
@@ -108,10 +112,10 @@ class Predictor:
         """Log-probabilities (B, V) of what comes after each prefix, and the state with its last token read."""
         answers: list[Tensor] = []
         state: list[Tensor] = []
-        for network, width in zip(self.networks, self._widths, strict=True):
+        for model, width in zip(self.models, self._widths, strict=True):
             own = prefixes.state[len(state) : len(state) + width]
-            log_probs, after = network.step(prefixes.last, own)
-            answers.append(log_probs)
+            log_probs, after = model.step(prefixes.last, own)
+            answers.append(log_probs.to(self.device, self.log_weights.dtype))
             state += after
         if len(answers) == 1:
             return answers[0], tuple(state)

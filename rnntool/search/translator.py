@@ -54,7 +54,7 @@ class Translator(Predictor):
         """
         self._sources = []
         state: list[Tensor] = []
-        for network, lines, end in zip(self.networks, sources, self._source_ends, strict=True):
+        for network, lines, end in zip(self.models, sources, self._source_ends, strict=True):
             assert isinstance(network, Network)
             ids, lengths = columns(lines, end)
             source, own = network.read(ids.to(self.device), lengths.to(self.device))
@@ -70,7 +70,7 @@ class Translator(Predictor):
         *rest, number = prefixes.state
         answers: list[Tensor] = []
         state: list[Tensor] = []
-        for network, source in zip(self.networks, self._sources, strict=True):
+        for network, source in zip(self.models, self._sources, strict=True):
             assert isinstance(network, Network)
             width = network.num_states
             own = tuple(rest[len(state) : len(state) + width])
