@@ -42,6 +42,7 @@ TOY_COMMANDS = (
     "vocab -o words.tsv train.txt",
     "vocab -u char -o chars.tsv train.txt",
     "vocab -u spm --size 60 -o joint.spm train.en train.de",
+    "ngram --order 3 --smoothing wb -V words.tsv -o trigram.arpa.gz train.txt",
     "train -V words.tsv --valid valid.txt --arch elman:8 --max-epochs 2 -o run train.txt",
     "train -V words.tsv --valid valid.txt --arch gru:8 --max-epochs 2 -o other train.txt",
     "train -V joint.spm --src train.en --tgt train.de --hold-out .1 --encoder bi-gru:8 --arch gru:8 --max-epochs 2 -o ende",
@@ -248,6 +249,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory, server: ForkServerContext) ->
     news.txt.gz                     train.txt, compressed
     train.en train.de test.en test.de   sentence pairs
     words.tsv chars.tsv joint.spm   vocabularies: words of train.txt, its characters, SentencePiece of the pairs
+    trigram.arpa.gz                 n-grams of train.txt, over words.tsv
     run/ other.rnn                  a run directory with a tiny model, and another model of the same words
     ende/                           a run directory with a tiny model that translates train.en
     """

@@ -41,6 +41,7 @@ COMMANDS = {
     },
     "Models": {
         "train": "train a recurrent language model",
+        "ngram": "make an n-gram model of text",
         "info": "print what a model is",
         "check": "check that models and run directories are sound",
         "plot": "draw the course of a training",
@@ -61,7 +62,7 @@ COMMANDS = {
 """Every command under the heading where the help lists it, with the description of its manual page.
 
 `rnntool.cli.NAME` defines its `command`.  It is imported when it is asked for: help and completion of names need not wait
-for fourteen modules.
+for fifteen modules.
 """
 
 SUMMARIES = {name: summary for commands in COMMANDS.values() for name, summary in commands.items()}

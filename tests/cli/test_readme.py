@@ -33,7 +33,9 @@ def test_the_tour_runs(program: Path, toys: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "rnntool" not in done.stderr, done.stderr
+    # Sentences of a toy grammar have no single occurrences to estimate discounts from.
+    said = [line for line in done.stderr.splitlines() if not line.endswith("instead of estimated ones")]
+    assert not any("rnntool" in line for line in said), done.stderr
 
 
 def test_links_lead_somewhere() -> None:

@@ -109,6 +109,10 @@ def test_text_commands_import_no_torch(tmp_path: Path) -> None:
     text.write_text("a rose is a rose\n")
     assert "torch" not in heavy_imports("vocab", "-o", str(words), str(text)).split()
     assert "torch" not in heavy_imports("encode", "-V", str(words), "-o", str(tmp_path / "ids"), str(text)).split()
+    model = str(tmp_path / "model.arpa")
+    assert "torch" not in heavy_imports("ngram", "--smoothing", "wb", "-o", model, str(text)).split()
+    for command in (["ppl", "-m", model, str(text)], ["score", "-m", model, "-m", model, str(text)], ["info", model]):
+        assert "torch" not in heavy_imports(*command).split()
 
 
 def test_help_takes_little_processor_time() -> None:

@@ -42,8 +42,10 @@ FILTERS = [
     Filter(("vocab",), empty=1, by_line=False),
     Filter(("encode", "-V", "{toys}/words.tsv")),
     Filter(("decode", "-V", "{toys}/words.tsv")),
+    Filter(("ngram", "--order", "3", "--smoothing", "wb"), empty=1, by_line=False),
     Filter(("ppl", "-m", "{toys}/run"), empty=1, by_line=False),
     Filter(("score", "-m", "{toys}/run")),
+    Filter(("score", "-m", "{toys}/trigram.arpa.gz")),
     Filter(("generate", "-m", "{toys}/run", "--max-tokens", "5"), stdin=("-",)),
 ]
 BY_LINE = [entry for entry in FILTERS if entry.by_line]

@@ -1,0 +1,206 @@
+"""`rnntool ngram`: from text to an n-gram model, as an ARPA file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnntool.cli import options, report
+from rnntool.errors import OptionError
+
+if TYPE_CHECKING:
+    from rnntool.ngram.estimation import Estimate
+    from rnntool.ngram.reading import Spool, Text
+    from rnntool.ngram.smoothing import Smoothing
+    from rnntool.text.vocabulary import Vocabulary
+
+ESTIMATED = "Smoothing"
+
+SMALLEST = 1 << 20
+"""Bytes that sorting needs at least."""
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """A number of bytes, as `sort -S` takes it: 1048576, 1024K, 1M."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", value, re.IGNORECASE)
+        if not match:
+            self.fail(f"{value!r} is no size such as 512M or 2G", param, ctx)
+        size = int(match[1]) << 10 * " KMGT".index(match[2].upper() or " ")
+        if size < SMALLEST:
+            self.fail(f"{value} is less than 1M", param, ctx)
+        return size
+
+
+class _Thresholds(click.ParamType):  # type: ignore[type-arg]
+    """Whole numbers with spaces or commas between them."""
+
+    name = "thresholds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = str(value).replace(",", " ").split()
+        if not words or not all(re.fullmatch("[0-9]{1,18}", word) for word in words):
+            self.fail(f"{value!r} is no list of whole numbers such as '0 0 1'", param, ctx)
+        return tuple(map(int, words))
+
+
+@options.command("ngram")
+@options.option("--order", type=click.IntRange(1, 64), metavar="N", default=5, help="Length of the longest n-grams.")
+@options.vocabulary(required=False, help="Words to know, all others being <unk>; default: those of TEXT.")
+@options.option(
+    "-S",
+    "--memory",
+    type=_Size(),
+    metavar="SIZE",
+    default="1G",
+    help="Memory for sorting; more goes to temporary files.",
+)
+@options.output()
+@options.option(
+    "--smoothing",
+    section=ESTIMATED,
+    type=click.Choice(["mkn", "kn", "wb", "add-k"]),
+    metavar="WAY",
+    default="mkn",
+    help="mkn (modified Kneser-Ney), kn, wb (Witten-Bell) or add-k.",
+)
+@options.option(
+    "--prune",
+    section=ESTIMATED,
+    type=_Thresholds(),
+    metavar="'N ...'",
+    default=(),
+    show_default="nothing",
+    help="Leave out n-grams that occur N times or less, by order; the last N holds for the rest.",
+)
+@options.option(
+    "--no-interpolate-unigrams",
+    section=ESTIMATED,
+    is_flag=True,
+    help="Give what smoothing takes from words to <unk> alone.",
+)
+@options.option(
+    "--add",
+    section=ESTIMATED,
+    type=click.FloatRange(0, min_open=True),
+    metavar="K",
+    default=1.0,
+    help="What add-k adds to every count.",
+)
+@options.quiet
+@options.verbose
+@options.text
+def command(
+    order: int,
+    vocab: str | None,
+    memory: int,
+    output: str,
+    smoothing: str,
+    prune: tuple[int, ...],
+    no_interpolate_unigrams: bool,
+    add: float,
+    text: tuple[str, ...],
+) -> None:
+    """Make an n-gram model of TEXT, as an ARPA file.
+
+    Reads one sentence per line and writes text that -m of ppl, score and
+    generate takes, and that SRILM and KenLM read. Without -V every word of TEXT
+    is known, and <unk> as likely as a word that was never seen. Memory grows
+    with the number of different n-grams, not with the text.
+
+    Examples:
+      rnntool ngram --order 5 < train.txt | gzip > kn5.arpa.gz
+      rnntool ngram --prune '0 0 1' -V words.tsv -o kn5.arpa.gz train.txt
+    """
+    from rnntool.ngram.arpa import write_arpa
+    from rnntool.ngram.counts import count
+    from rnntool.ngram.estimation import estimate
+    from rnntool.ngram.pruning import thresholds
+    from rnntool.ngram.reading import Spool
+
+    limits = thresholds(prune, order)
+    if smoothing == "add-k" and no_interpolate_unigrams:
+        raise OptionError("--no-interpolate-unigrams", "add-k interpolates nothing")
+    if vocab == "-" and "-" in text:
+        raise OptionError("--vocab", "the standard input is the text; it cannot be the vocabulary too")
+    with Spool(memory // 8) as spool:
+        read = _read(text, vocab, spool)
+        vocabulary = read.vocabulary
+        counts = count(read.blocks(), order, vocab_size=len(vocabulary), eos_id=vocabulary.eos_id, memory=memory)
+    made = estimate(
+        counts,
+        vocabulary,
+        _smoothing(smoothing, add),
+        thresholds=limits,
+        interpolate_unigrams=not no_interpolate_unigrams,
+        appearance=read.appearance,
+    )
+    _report(made)
+    with report.output(output) as out:
+        for piece in write_arpa(made.model):
+            out.write(piece)
+
+
+def _read(text: tuple[str, ...], vocab: str | None, spool: Spool) -> Text:
+    """The text as ids."""
+    from rnntool.ngram.reading import read_closed, read_open
+    from rnntool.text.files import read_blocks, shown
+
+    name = shown(text[0]) if len(text) == 1 else f"{len(text)} files"
+    vocabulary = None if vocab is None else _vocabulary(vocab)
+
+    def blocks() -> Iterator[bytes]:
+        for path in text:
+            yield from read_blocks(path)
+
+    if vocabulary is None:
+        return read_open(blocks(), name, spool)
+    return read_closed(blocks(), name, vocabulary, spool)
+
+
+def _vocabulary(path: str) -> Vocabulary:
+    """The words to know, without marks: an ARPA file has its own `<s>`."""
+    from rnntool.text.files import shown
+    from rnntool.text.formats import CONTROLS, EOS
+    from rnntool.text.vocabulary import Vocabulary, read_vocabulary
+
+    vocabulary = read_vocabulary(path)
+    if vocabulary.unit == "spm":
+        what = "a SentencePiece model cannot be carried by an ARPA file; make one of its pieces as words"
+        raise OptionError("--vocab", what, f"rnntool encode -V {shown(path)} TEXT | rnntool ngram")
+    kept = [id_ for id_, token in enumerate(vocabulary.tokens) if token == EOS or token not in CONTROLS]
+    if len(kept) == len(vocabulary):
+        return vocabulary
+    return Vocabulary(vocabulary.unit, [vocabulary.tokens[id_] for id_ in kept])
+
+
+def _smoothing(name: str, k: float) -> Smoothing:
+    from rnntool.ngram.add_k import AddK
+    from rnntool.ngram.kneser_ney import KneserNey
+    from rnntool.ngram.witten_bell import WittenBell
+
+    known: dict[str, Smoothing] = {
+        "mkn": KneserNey(modified=True),
+        "kn": KneserNey(modified=False),
+        "wb": WittenBell(),
+        "add-k": AddK(k),
+    }
+    return known[name]
+
+
+def _report(made: Estimate) -> None:
+    """Say of each order what was found, what is left and what was estimated."""
+    for order, (found, parameters) in enumerate(zip(made.found, made.parameters, strict=True), 1):
+        kept = made.model.grams.size(order)
+        said = " ".join(f"{name} {value:.6g}" for name, value in parameters.items())
+        report.detail(f"{order}-grams found {found} kept {kept} {said}".rstrip())
