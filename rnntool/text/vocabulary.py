@@ -227,7 +227,9 @@ def _read(chunks: Iterator[bytes], name: str) -> Vocabulary:
     if looks_like_model(head):
         return sentencepiece_vocabulary(_joined(itertools.chain((head,), chunks), name), name)
     if head[8:10] == b'{"':  # safetensors
-        raise InputError(name, "a model, not a vocabulary", f"rnntool info -m {name}")
+        raise InputError(name, "a model, not a vocabulary", f"rnntool info {name}")
+    if head.startswith(b"\\data\\"):  # ARPA
+        raise InputError(name, "an n-gram model, not a vocabulary", f"rnntool info {name}")
     listing = formats.parse(
         files.clean_blocks(itertools.chain((head,), chunks), name, longest=LONGEST_LINE),
         name,

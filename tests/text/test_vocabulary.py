@@ -204,6 +204,7 @@ def test_what_is_no_vocabulary_is_refused(tmp_path: Path) -> None:
         (b"<unk>\t0\n</s>\t0\n\xff\t1\n", "v:3: not UTF-8: byte 0xff at column 1"),
         (b"x" * 300_000, "v:1: a line of more than 262208 bytes"),
         (b"\x10\x00\x00\x00\x00\x00\x00\x00" + b'{"a":{}}', "v: a model, not a vocabulary"),
+        (b"\\data\\\nngram 1=3\n", "v: an n-gram model, not a vocabulary"),
         (b"\n\x0e\n\x05<unk>" + b"\xff" * 90, "v: damaged, or not a SentencePiece model"),
     ):
         with pytest.raises(InputError) as caught:
