@@ -95,6 +95,11 @@ class Predictor:
         self.eos_id = eos_id
         self._widths = [len(model.state0(1)) for model in self.models]
 
+    @property
+    def is_recordable(self) -> bool:
+        """Whether a step is computed on the device alone, so that its kernels can be recorded and replayed."""
+        return not any(isinstance(model, NgramPart) for model in self.models)
+
     @torch.no_grad()
     def begin(self, ids: Sequence[int]) -> Prefixes:
         """One prefix: the start of a line and these tokens."""

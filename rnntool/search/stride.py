@@ -1,8 +1,9 @@
 """Several tokens at once: each drawn on the device and read there, none looked at before the last.
 
-On a processor a stride is one token.  On a GPU the kernels of one token are over before the next can be started, so a
-longer stride is recorded as a CUDA graph, once, and replayed; what is drawn after a line's end is thrown away.  A draw is a
-function of its number alone, so that strides change nothing but speed.
+On a processor a stride is one token, and so it is with n-grams, which are computed there.  On a GPU the kernels of one
+token are over before the next can be started, so a longer stride is recorded as a CUDA graph, once, and replayed; what is
+drawn after a line's end is thrown away.  A draw is a function of its number alone, so that strides change nothing but
+speed.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ class Strider:
     """
 
     def __init__(self, predictor: Predictor, bend: Bend, *, batch_size: int, length: int | None = None) -> None:
-        is_gpu = predictor.device.type == "cuda"
-        self.length = length or (GPU_STRIDE if is_gpu else 1)
+        is_recorded = predictor.device.type == "cuda" and predictor.is_recordable
+        self.length = length or (GPU_STRIDE if is_recorded else 1)
         self._predictor = predictor
         self._bend = bend
-        self._recording = _Recording(self, batch_size) if is_gpu else None
+        self._recording = _Recording(self, batch_size) if is_recorded else None
 
     def advance(
         self, prefixes: Prefixes, uniforms: Sequence[Sequence[float]]

@@ -54,6 +54,23 @@ def test_a_line_begins_anew_after_the_end_of_one() -> None:
     assert torch.equal(first, again)
 
 
+def test_n_grams_cannot_be_recorded_on_a_gpu() -> None:
+    assert not predictor().is_recordable
+    assert Predictor([network()], [1.0], eos_id=1).is_recordable
+
+
+@pytest.mark.gpu
+def test_n_grams_and_a_network_on_a_gpu_draw_what_they_draw_on_a_processor() -> None:
+    net = network(vocab_size=len(MODEL.vocabulary))
+    part = NgramPart(MODEL, MODEL.vocabulary)
+    drawn = []
+    for device in ("cpu", "cuda"):
+        one = Predictor([net.to(device), part], [0.25, 0.75], eos_id=1)
+        wishes = [Wish(one.begin(ids), 0, sample) for sample, ids in enumerate(([], [3, 4], [], []))]
+        drawn.append([line.ids for line in sample_lines(one, wishes, bend=Bend(), max_tokens=9, batch_size=3, seed=1)])
+    assert drawn[0] == drawn[1]
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_n_grams_are_mixed_with_networks(precision: str) -> None:
     size = len(MODEL.vocabulary)
