@@ -43,7 +43,7 @@ BOS = "<s>"
 
 DATA, END = b"\\data\\", b"\\end\\"
 
-LONGEST_LINE = 16 * LONGEST
+LONGEST_LINE = 16 * LONGEST  # bytes
 
 WRITTEN = 1 << 12
 """N-grams that are written at once."""
@@ -110,13 +110,11 @@ class _Section:
     Args:
         order: of them.
         expected: how many the head of the file speaks of.
-        line: of its heading.
     """
 
-    def __init__(self, order: int, expected: int, line: int) -> None:
+    def __init__(self, order: int, expected: int) -> None:
         self.order = order
         self.expected = expected
-        self.line = line
         self.size = 0
         self.keys: list[NDArray[np.int64]] = []
         self.probs: list[NDArray[np.float64]] = []
@@ -190,7 +188,7 @@ class _Reader:
         if order != done + 1 or order > len(self.expected):
             known = f"{len(self.expected)} orders are announced" if order > len(self.expected) else f"after {done}"
             self.fail(f"a section of {order}-grams; {known}")
-        self.section = _Section(order, self.expected[order - 1], self.number)
+        self.section = _Section(order, self.expected[order - 1])
 
     def _end(self) -> None:
         done = self.section.order if self.section else 0
@@ -248,20 +246,13 @@ class _Reader:
 
     def _new_words(self, words: Sequence[bytes], numbers: NDArray[np.int64]) -> None:
         """The 1-grams: what words there are, by place in the file."""
-        first = len(self.id_of)
-        self.id_of.update(zip(words, range(first, first + len(words)), strict=True))
-        if len(self.id_of) != first + len(words):
-            seen = set(self.tokens)
-            for word, line in zip(words, numbers.tolist(), strict=True):
-                if word.decode() in seen:
-                    self.fail(f"the 1-gram {_shown(word)} again", line)
-                seen.add(word.decode())
+        for word, line in zip(words, numbers.tolist(), strict=True):
+            if word in self.id_of:
+                self.fail(f"the 1-gram {_shown(word)} again", line)
+            if len(word) > LONGEST:
+                self.fail(f"a word of {len(word)} bytes; {LONGEST} are allowed", line)
+            self.id_of[word] = len(self.id_of)
         self.tokens += [word.decode() for word in words]
-        if len(self.tokens) > self.expected[0]:
-            return  # said when the section ends
-        longest = max(words, key=len)
-        if len(longest) > LONGEST:
-            self.fail(f"a word of {len(longest)} bytes; {LONGEST} are allowed", int(numbers[words.index(longest)]))
 
     def _keys(self, words: Sequence[Sequence[bytes]], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """The keys of n-grams, whose histories must be there."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from rnntool.errors import InputError, OutputError
+from rnntool.errors import InputError, OutputError, RnntoolWarning
 from rnntool.text.counting import Counts, build, require_tokens
 from rnntool.text.formats import LONGEST, UNK
 from rnntool.text.units import LINE_END, sliced
@@ -120,8 +121,14 @@ def read_open(blocks: Iterable[bytes], name: str, spool: Spool) -> Text:
 class _Numbers(dict[bytes, int]):
     """Words numbered in the order in which they are first met."""
 
+    has_warned = False
+
     def __missing__(self, word: bytes) -> int:
         if len(word) > LONGEST:
+            if not self.has_warned:
+                self.has_warned = True
+                what = f"the text holds a word of more than {LONGEST} bytes; read as {UNK}"
+                warnings.warn(RnntoolWarning("", what), stacklevel=2)
             return self[UNK.encode()]
         number = self[word] = len(self)
         return number
