@@ -302,10 +302,10 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @options.option(
     "--backend",
     section=RUN,
-    type=click.Choice(["auto", "reference", "vendor", "bptt", "scan"]),
+    type=click.Choice(["auto", "reference", "vendor", "bptt", "scan", "unfold"]),
     metavar="NAME",
     default="auto",
-    help="How cells are driven: auto, reference, vendor, bptt or scan.",
+    help="How cells are driven: auto, reference, vendor, bptt, scan or unfold.",
 )
 @options.option(
     "--precision",

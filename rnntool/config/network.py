@@ -78,6 +78,8 @@ class NetworkConfig:
                 "--tied",
                 f"the embedding has {self.embed_size} columns and {self.arch} gives {arch.output_size}; tied, they are one",
             )
+        if self.tied and "direct" in arch.words:
+            raise OptionError("--tied", f"{self.arch} gives its embeddings, too, and no embedding is as wide as both")
 
     @property
     def parsed_encoder(self) -> EncoderArch | None:
@@ -104,6 +106,10 @@ class NetworkConfig:
                     raise OptionError(f"--{name.replace('_', '-')}", "there is no source", "--encoder")
         if self.input_feeding and (link is None or not link.attention):
             raise OptionError("--input-feeding", f"--link {self.link} makes nothing that is fed", "--link attention")
+        parts = {} if encoder is None else {"--arch": self.parsed_arch, "--encoder": encoder.arch}
+        for option, part in parts.items():
+            if part is not None and "direct" in part.words:
+                raise OptionError(option, f"{part} hands on its embeddings, which is for language models")
         if encoder is not None and self.context == "carry":
             raise OptionError("--context", "pairs are independent of each other", "--context reset")
         if link is not None and link.attention == "dot" and encoder is not None:

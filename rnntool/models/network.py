@@ -203,7 +203,7 @@ def build_network(config: NetworkConfig, vocab_size: int, source_vocab_size: int
         width = input_size(width, memory, output, is_ahead=link.is_ahead, feeds=config.input_feeding)
     for arch in layers(config):
         cells.append(build_cell(arch, width))
-        width = arch.output_size
+        width = cells[-1].output_size
     network = Network(
         vocab_size=vocab_size,
         embed_size=embed_size(config),

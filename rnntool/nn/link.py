@@ -174,8 +174,9 @@ class Link(nn.Module):
         own, fed = state[: len(self._sizes)], state[len(self._sizes) :]
         layers, query_weight = (None, None) if weights is None else (weights.layers, weights.query)
         if self.is_ahead:
-            top = decoder.stack[-1].cell
-            query = top.output(own[len(own) - len(top.state_sizes) :])
+            top = decoder.stack[-1]
+            top_weights = top.weights() if layers is None else layers[-1]
+            query = top.cell.output(top_weights, own[len(own) - len(top.cell.state_sizes) :])
             context, alpha = self.attention(query[None], source, weight_query=query_weight)
             h, own = decoder.step(torch.cat([x, context[0], *fed], dim=1), own, weights=layers, noise=noise)
         else:

@@ -14,13 +14,14 @@ from torch import Tensor
 from rnntool.errors import OptionError
 from rnntool.nn.cells.cell import Cell, State
 from rnntool.nn.cells.lstm import LSTM
-from rnntool.nn.kernels import bptt, reference, scan, vendor
+from rnntool.nn.kernels import bptt, reference, scan, unfold, vendor
 
 BACKENDS: dict[str, Callable[..., tuple[Tensor, State]]] = {
     "reference": reference.run,
     "vendor": vendor.run,
     "bptt": bptt.run,
     "scan": scan.run,
+    "unfold": unfold.run,
 }
 """Ways to drive a cell, by the name that `--backend` takes."""
 
@@ -55,6 +56,8 @@ def choose_plan(cell: Cell, *, backend: str = "auto", device: torch.device | str
         raise OptionError("--backend", f"{name} has no way back written by hand", "--backend vendor")
     if backend == "scan" and type(cell) not in scan.RUNS:
         raise OptionError("--backend", f"{name} is not linear in its state", "--backend auto")
+    if backend == "unfold" and type(cell) not in unfold.RUNS:
+        raise OptionError("--backend", f"{name} remembers more than its last inputs", "--backend auto")
     return Plan(backend, "asked for")
 
 
@@ -66,6 +69,8 @@ def _fastest(cell: Cell, device_type: str) -> Plan:
     name = type(cell).__name__
     if type(cell) in scan.RUNS:
         return Plan("scan", f"{name} is linear in its state: a product over time, without a loop")
+    if type(cell) in unfold.RUNS:
+        return Plan("unfold", f"{name} sees its last inputs alone: a product over all windows, without a loop")
     if type(cell) in vendor.RUNS and (isinstance(cell, LSTM) or device_type != "cpu"):
         return Plan("vendor", f"{name} maps exactly onto torch's own network")
     if type(cell) in bptt.RUNS:

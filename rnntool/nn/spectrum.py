@@ -22,6 +22,8 @@ from rnntool.nn.cells.gru import GRU
 from rnntool.nn.cells.gru_before import GRUBefore
 from rnntool.nn.cells.jordan import Jordan
 from rnntool.nn.cells.lstm import LSTM
+from rnntool.nn.cells.mrnn import MRNN
+from rnntool.nn.cells.ngram import NGram
 from rnntool.nn.cells.scrn import SCRN
 
 LARGEST_EXACT = 400
@@ -64,17 +66,26 @@ class Stretch:
 def stretches(cell: Cell, w: Weights) -> Iterator[Stretch]:
     """The recurrent matrices of a cell, gate by gate, each measured when it is asked for.
 
-    A decaying state is a matrix too: α on the diagonal, and no nonlinearity around it.  Where the output is projected, the
-    matrix is that of a whole step, projection included.
+    A decaying state is a matrix too: α on the diagonal, and no nonlinearity around it; so is a window that shifts, whose
+    powers are zero in the end.  Where the output is projected, the matrix is that of a whole step, projection included;
+    where the state goes through factors, that of a step whose input multiplies them by one.
     """
     for name in cell.recurrent:
         gates = GATES.get(type(cell), {"": cell.slope})
         for (gate, slope), block in zip(gates.items(), w[name].chunk(len(gates)), strict=True):
-            square = w["weight_hr"] @ block if "weight_hr" in w else block
-            yield Stretch(name, gate, *_measure(square), slope)
+            yield Stretch(name, gate, *_measure(_square(cell, w, block)), slope)
     decay = _decay(cell, w)
     if decay is not None:
         yield Stretch("decay", "", decay, decay, 1.0)
+    if isinstance(cell, NGram):
+        yield Stretch("shift", "", 0.0, float(cell.order > 2), 1.0)
+
+
+def _square(cell: Cell, w: Weights, block: Tensor) -> Tensor:
+    """The matrix of a whole step in which `block` multiplies the state."""
+    if isinstance(cell, MRNN):
+        return w["weight_fh"] @ block
+    return w["weight_hr"] @ block if "weight_hr" in w else block
 
 
 def _measure(matrix: Tensor) -> tuple[float, float]:

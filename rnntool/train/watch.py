@@ -35,12 +35,12 @@ def gradient_by_lag(network: Network, inputs: Tensor, targets: Tensor) -> list[f
     top = network.decoder.stack[-1]
     moments: list[Tensor] = []
     with torch.enable_grad():
-        for x_t in torch.nn.functional.embedding(inputs, network.embedding.detach()):
+        for x_t in torch.nn.functional.embedding(inputs, network.embedding):
             h, after = network.decoder.step(x_t, state)
             # All that follows reads the state from one tensor, so that nothing is counted twice.
             moments.append(torch.cat(after, dim=1))
             state = torch.split(moments[-1], widths, dim=1)
-        seen = top.cell.output(state[-len(top.cell.state_sizes) :])
+        seen = top.cell.output(top.weights(), state[-len(top.cell.state_sizes) :])
         if top.norm is not None:
             seen = top.norm(seen)
         loss, _ = network.output.loss_reference(seen + (h - seen).detach(), targets[-1])

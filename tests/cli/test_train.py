@@ -683,7 +683,9 @@ def test_the_page_of_networks_has_every_cell() -> None:
         part = source.split(f"\n.Ss {name}: ")[1].split("\n.Ss ")[0]
         assert f"\n.Cm {usage(name)}\n" in part
         assert re.search(rf"UNITS is {form.hidden_size}\b", part)
+        if form.order:
+            assert re.search(rf"ORDER is n, {form.order}\b", part)
         if form.decay is not None:
             assert re.search(rf"the decay \S+ {form.decay}\b", part)
-        for word in form.words:
+        for word in (*form.functions, *form.words):
             assert re.search(rf"^\.Cm {word}\b", part, re.M), f"{name},{word}"

@@ -26,6 +26,18 @@ from rnntool.errors import OptionError
             NetworkConfig("lstm:4/2", tied=True, embed_size=4),
             "--tied: the embedding has 4 columns and lstm:4/2 gives 2; tied, they are one",
         ),
+        (
+            NetworkConfig("ngram:4,direct", tied=True),
+            "--tied: ngram:4,direct gives its embeddings, too, and no embedding is as wide as both",
+        ),
+        (
+            NetworkConfig("ngram:4,direct", encoder="gru:4", link="init", context="reset"),
+            "--arch: ngram:5x4,direct hands on its embeddings, which is for language models",
+        ),
+        (
+            NetworkConfig("gru:4", encoder="ngram:4,direct", link="init", context="reset"),
+            "--encoder: ngram:5x4,direct hands on its embeddings, which is for language models",
+        ),
     ],
 )
 def test_contradictions_are_named(config: NetworkConfig, message: str) -> None:

@@ -33,7 +33,7 @@ PAIRS = {"arch": "gru:8", "encoder": "bi-gru:4", "link": "attention", "context":
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"encoder": "cnn"}, "--encoder: unknown encoder 'cnn'; known are none, bag, elman,"),
+        ({"encoder": "cnn"}, "--encoder: unknown encoder 'cnn'; known are none, bag, ngram, elman,"),
         ({"encoder": "bi-gru:0"}, "--encoder: 'gru:0' has no units"),
         ({"link": "wire"}, "--link: unknown link 'wire'; known are none, init, each, attention[:KIND]"),
         ({"link": "attention:cos"}, "--link: unknown attention 'cos'; known are mlp, dot, general"),

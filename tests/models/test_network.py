@@ -52,6 +52,14 @@ def ids(T: int = 5, B: int = 2) -> torch.Tensor:
         (NetworkConfig("elman:4"), 28 + 20 + 35),
         # above it, there is an A
         (NetworkConfig("elman:2x4"), 28 + 20 + 36 + 35),
+        # Bengio et al. 2003, §2.1, without direct connections: |V| (1 + n m + h) + h (1 + (n − 1) m), n counting the word
+        # that is predicted: here V (1 + m + h) + h (1 + (n − 1) m), since each word has one embedding of m numbers
+        (NetworkConfig("ngram:5x4", embed_size=3), 7 * (1 + 3 + 4) + 4 * (1 + 4 * 3)),
+        (NetworkConfig("ngram:5x4"), 7 * (1 + 4 + 4) + 4 * (1 + 4 * 4)),
+        # direct connections: a row of 4 · 3 more for every word
+        (NetworkConfig("ngram:5x4,direct", embed_size=3), 7 * (1 + 3 + 4 + 12) + 4 * (1 + 4 * 3)),
+        # A 4·2, D 3·2, G 3·4, P 4·3, b 4, d 3
+        (NetworkConfig("mrnn:4/3", embed_size=2), 14 + 8 + 6 + 12 + 12 + 7 + 35),
         # B has no other weight beside it
         (NetworkConfig("trace:4"), 28 + 16 + 35),
     ],
@@ -82,7 +90,8 @@ def test_the_classic_networks_have_their_published_sizes(preset: str, own: tuple
 
 
 @pytest.mark.parametrize(
-    "arch", ["elman:4", "lstm:2x4/3", "gru:2x4", "gru-before:4", "scrn:2x4+3", "trace:4", "jordan:4"]
+    "arch",
+    ["ngram:4x4", "elman:4", "lstm:2x4/3", "gru:2x4", "gru-before:4", "scrn:2x4+3", "trace:4", "jordan:4", "mrnn:4"],
 )
 @pytest.mark.parametrize("options", [{}, {"tied": True}, {"residual": True, "layer_norm": True}], ids=str)
 def test_a_window_is_its_tokens_one_by_one(arch: str, options: dict[str, bool]) -> None:

@@ -13,6 +13,11 @@ from rnntool.nn.cells.build import build_cell
 from rnntool.nn.cells.cell import Cell, State
 
 ARCHS = (
+    "ngram:2x4",
+    "ngram:4x4",
+    "ngram:3x4,sigmoid",
+    "ngram:3x4,direct",
+    "ngram:3x4,sigmoid,direct",
     "elman:4",
     "elman:4,tanh",
     "elman:4,relu",
@@ -30,6 +35,7 @@ ARCHS = (
     "trace:3@0.8,learn",
     "jordan:4@0.5",
     "jordan:4@0.5,tanh",
+    "mrnn:4/3",
 )
 """Every cell in every variant, small."""
 

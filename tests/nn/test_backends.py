@@ -11,7 +11,7 @@ from torch import Tensor
 from rnntool.config.arch import parse_arch
 from rnntool.nn.cells.build import build_cell
 from rnntool.nn.cells.lstm import LSTM
-from rnntool.nn.kernels import bptt, reference, scan, vendor
+from rnntool.nn.kernels import bptt, reference, scan, unfold, vendor
 from rnntool.nn.noise import Noise
 from rnntool.nn.plan import BACKENDS
 from rnntool.nn.precision import has_bf16
@@ -20,7 +20,7 @@ from tests.nn.conftest import ARCHS, Draw
 
 FAST = [
     (name, arch)
-    for name, runs in (("vendor", vendor.RUNS), ("bptt", bptt.RUNS), ("scan", scan.RUNS))
+    for name, runs in (("vendor", vendor.RUNS), ("bptt", bptt.RUNS), ("scan", scan.RUNS), ("unfold", unfold.RUNS))
     for arch in ARCHS
     if type(build_cell(parse_arch(arch), 3)) in runs
 ]
@@ -75,7 +75,9 @@ LOW = [
     ("bptt", "gru-before:16"),
     ("bptt", "jordan:16"),
     ("bptt", "scrn:16+8"),
+    ("bptt", "mrnn:16/3"),
     ("scan", "trace:16"),
+    ("unfold", "ngram:4x16"),
 ]
 """Every path that can compute in bfloat16."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
@@ -36,19 +38,22 @@ def chained(
             states.append(cell.step(w, x_t, states[-1])[1])
     total = [torch.zeros_like(weight) for weight in w.values()]
     later = [torch.zeros_like(s) for s in state]
-    for t in reversed(range(len(x))):
-        before = tuple(s.detach().requires_grad_() for s in states[t])
-        _, after = cell.step(w, x[t], before)
-        sizes = [s.shape[1] for s in after]
-        whole = out[t].shape[1] == sum(sizes) and len(sizes) > 1  # [h; s] side by side, else the first alone
-        direct = out[t].split(sizes, dim=1) if whole else [out[t], *(torch.zeros_like(s) for s in after[1:])]
-        arriving = [shortened(d + g, limit) for d, g in zip(direct, later, strict=True)]
-        assert all((g.norm(dim=1) <= limit * (1 + 1e-12)).all() for g in arriving)
-        gradients = torch.autograd.grad(after, [*w.values(), *before], arriving, allow_unused=True)
+
+    def back(outputs: Sequence[Tensor], inputs: Sequence[Tensor], arriving: Sequence[Tensor]) -> list[Tensor]:
+        gradients = torch.autograd.grad(outputs, [*w.values(), *inputs], arriving, allow_unused=True)
         for whole_sum, g in zip(total, gradients, strict=False):
             if g is not None:
                 whole_sum += g
-        later = [torch.zeros_like(s) if g is None else g for s, g in zip(before, gradients[len(w) :], strict=True)]
+        return [torch.zeros_like(s) if g is None else g for s, g in zip(inputs, gradients[len(w) :], strict=True)]
+
+    for t in reversed(range(len(x))):
+        before = tuple(s.detach().requires_grad_() for s in states[t])
+        _, after = cell.step(w, x[t], before)
+        seen = tuple(s.detach().requires_grad_() for s in after)
+        direct = back([cell.output(w, seen)], seen, [out[t]])
+        arriving = [shortened(d + g, limit) for d, g in zip(direct, later, strict=True)]
+        assert all((g.norm(dim=1) <= limit * (1 + 1e-12)).all() for g in arriving)
+        later = back(after, before, arriving)
     return total
 
 

@@ -33,7 +33,7 @@ def embeddings() -> Tensor:
     return torch.randn(S, len(LENGTHS), E, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
-NAMES = ("bag", "gru:4", "lstm:2x4", "bi-gru:4", "bi-lstm:3x4", "bi-elman:2x4")
+NAMES = ("bag", "gru:4", "lstm:2x4", "bi-gru:4", "bi-lstm:3x4", "bi-elman:2x4", "bi-ngram:3x4")
 
 
 @pytest.mark.parametrize("name", NAMES)

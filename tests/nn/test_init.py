@@ -40,10 +40,16 @@ def test_an_lstm_starts_with_its_forget_gate_open() -> None:
     assert initial(build_cell(parse_arch("lstm:2"), 3))["bias"].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("arch", ["elman:3", "gru:3", "gru-before:3", "scrn:3+2", "jordan:3"])
+@pytest.mark.parametrize("arch", ["elman:3", "gru:3", "gru-before:3", "scrn:3+2", "jordan:3", "ngram:3"])
 def test_other_biases_start_at_zero(arch: str) -> None:
     weights = initial(build_cell(parse_arch(arch), 3))
     assert all(not weight.any() for name, weight in weights.items() if name.startswith("bias"))
+
+
+def test_a_multiplicative_network_starts_as_one_with_the_same_matrix_for_all_inputs() -> None:
+    weights = initial(build_cell(parse_arch("mrnn:3/2"), 3))
+    assert weights["bias_f"].tolist() == [1, 1]
+    assert weights["bias"].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("decay", "start"), [("0.9", 0.9), ("0", 1e-4), ("1", 1 - 1e-4)])

@@ -56,7 +56,7 @@ def case(link: Link) -> tuple[Tensor, Source]:
     return x, Source(memory * mask[:, :, None], mask, memory.mean(dim=1), keys)
 
 
-@pytest.mark.parametrize("arch", ["gru:6", "lstm:2x6", "elman:6", "scrn:4+2"])
+@pytest.mark.parametrize("arch", ["gru:6", "lstm:2x6", "elman:6", "scrn:4+2", "ngram:3x6"])
 @pytest.mark.parametrize(("kind", "is_ahead", "feeds"), LINKS)
 def test_a_window_is_its_words_one_after_the_other(arch: str, kind: str, is_ahead: bool, feeds: bool) -> None:
     decoder, link = linked(arch, kind, is_ahead, feeds)

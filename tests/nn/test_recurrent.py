@@ -103,6 +103,8 @@ def test_a_plan_says_what_and_why() -> None:
     assert choose_plan(build_cell(parse_arch("jordan:3"), 3)).backend == "bptt"
     assert choose_plan(build_cell(parse_arch("gru:3"), 3), device="cuda").backend == "vendor"
     assert choose_plan(build_cell(parse_arch("jordan:3"), 3), device="cuda").backend == "bptt"
+    assert choose_plan(build_cell(parse_arch("ngram:3"), 3)).backend == "unfold"
+    assert choose_plan(build_cell(parse_arch("mrnn:3"), 3)).backend == "bptt"
     assert choose_plan(build_cell(parse_arch("lstm:3"), 3), backend="reference").reason == "asked for"
 
 
@@ -112,7 +114,12 @@ def test_a_backend_that_cannot_or_does_not_exist_is_refused() -> None:
     assert str(refused.value) == "--backend: GRUBefore has no map onto torch's networks"
     with pytest.raises(OptionError) as refused:
         stack("gru:3").plan("cuda")
-    assert str(refused.value) == "--backend: unknown backend 'cuda'; known are auto, reference, vendor, bptt, scan"
+    assert (
+        str(refused.value) == "--backend: unknown backend 'cuda'; known are auto, reference, vendor, bptt, scan, unfold"
+    )
     with pytest.raises(OptionError) as refused:
         stack("lstm:3").plan("bptt")
     assert str(refused.value) == "--backend: LSTM has no way back written by hand"
+    with pytest.raises(OptionError) as refused:
+        stack("lstm:3").plan("unfold")
+    assert str(refused.value) == "--backend: LSTM remembers more than its last inputs"

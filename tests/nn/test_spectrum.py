@@ -59,6 +59,18 @@ def test_a_projection_is_part_of_the_step() -> None:
     assert [each.radius for each in found] == pytest.approx([1.5] * 4)
 
 
+def test_factors_are_part_of_the_step() -> None:
+    """P = [½ 0; 0 ½ …] and G = 3 I, factors of one: what comes back is 1.5 times what went in."""
+    (found,) = measured("mrnn:4/2", weight_hf=3 * torch.eye(4)[:2], weight_fh=0.5 * torch.eye(4)[:, :2])
+    assert found.radius == pytest.approx(1.5)
+
+
+def test_a_window_of_words_is_forgotten_whatever_the_weights_are() -> None:
+    """A shift by one place has only zero for an eigenvalue; with one place there is nothing to shift."""
+    assert measured("ngram:4x3") == [Stretch("shift", "", 0.0, 1.0, 1.0)]
+    assert measured("ngram:2x3") == [Stretch("shift", "", 0.0, 0.0, 1.0)]
+
+
 @pytest.mark.parametrize(
     ("arch", "decay"), [("scrn:2+3@0.9", 0.9), ("trace:3@0.8", 0.8), ("jordan:2@0.5", 0.5), ("scrn:2+3@0.9,learn", 0.5)]
 )

@@ -109,6 +109,40 @@ def test_jordan_with_tanh() -> None:
     close(cell.step(weights, tensor([3.0]), (tensor([0.5]), tensor([1.0])))[0], tensor([0.6]))
 
 
+def test_an_ngram_network_sees_its_last_words_alone() -> None:
+    """n = 3, x = 2 after 5 and 7: the window becomes (2, 5); A s = 2 − 0.2·5 = 1, and with b = ln 2 − 1, h = 0.6."""
+    weights = {"weight_ih": tensor([1.0, -0.2]), "bias": vector(LN2 - 1)}
+    out, (window,) = build_cell(parse_arch("ngram:3x1"), 1).step(weights, tensor([2.0]), (tensor([5.0, 7.0]),))
+    close(out, tensor([0.6]))
+    close(window, tensor([2.0, 5.0]))
+    out, _ = build_cell(parse_arch("ngram:3x1,direct"), 1).step(weights, tensor([2.0]), (tensor([5.0, 7.0]),))
+    close(out, tensor([0.6, 2.0, 5.0]))
+
+
+def test_the_lectures_ngram_network_has_sigmoids_on_words_and_units() -> None:
+    """σ of the window (ln 3, −ln 3) is (¾, ¼); A g = 2·¾ + 2·¼ = 2, and with b = ln 3 − 2, h = ¾."""
+    weights = {"weight_ih": tensor([2.0, 2.0]), "bias": vector(LN3 - 2)}
+    cell = build_cell(parse_arch("ngram:3x1,sigmoid,direct"), 1)
+    out, (window,) = cell.step(weights, tensor([LN3]), (tensor([-LN3, 9.0]),))
+    close(out, tensor([0.75, 0.75, 0.25]))
+    close(window, tensor([LN3, -LN3]))
+
+
+def test_a_multiplicative_network_multiplies_its_state_by_its_input() -> None:
+    """x = 1, h = ½: D x + d = 3, G h = 4·½ = 2, f' = 6; A x + P f' + b = 1 − 3 + (2 + ln 2) = ln 2; h' = 0.6."""
+    weights = {
+        "weight_ih": tensor([1.0]),
+        "weight_if": tensor([1.0]),
+        "bias_f": vector(2.0),
+        "weight_hf": tensor([4.0]),
+        "weight_fh": tensor([-0.5]),
+        "bias": vector(2 + LN2),
+    }
+    out, (h,) = build_cell(parse_arch("mrnn:1"), 1).step(weights, tensor([1.0]), (tensor([0.5]),))
+    close(out, tensor([0.6]))
+    assert out is h
+
+
 def test_gru_before_resets_before_the_recurrent_product() -> None:
     """One unit, h = 4, x = 1, rows r z h̃.
 

@@ -53,6 +53,9 @@ def test_a_trace_fades_by_its_decay() -> None:
         "scrn:4+2",
         "jordan:4",
         "gru:2x4",
+        "mrnn:4/3",
+        "ngram:5x4",
+        "ngram:5x4,direct",
     ],
 )
 def test_it_is_the_derivative_with_respect_to_an_earlier_state(arch: str) -> None:
@@ -72,6 +75,13 @@ def test_it_is_the_derivative_with_respect_to_an_earlier_state(arch: str) -> Non
                     losses.append(float(net.nll(inputs[2:], targets[2:], tuple(moved))[0][-1, 0]))
                 squares += ((losses[0] - losses[1]) / 2e-5) ** 2
     assert norms[3] == pytest.approx(squares**0.5, rel=1e-6)
+
+
+def test_a_network_over_a_window_of_words_has_no_gradient_beyond_it() -> None:
+    """n = 4: the state three steps ago holds none of the three words that are seen now."""
+    norms = gradient_by_lag(network("ngram:4x4"), ids(8), ids(8))
+    assert all(norms[:3])
+    assert not any(norms[3:])
 
 
 def test_it_looks_back_so_far_and_no_further() -> None:

@@ -9,6 +9,8 @@ from rnntool.nn.cells.gru import GRU
 from rnntool.nn.cells.gru_before import GRUBefore
 from rnntool.nn.cells.jordan import Jordan
 from rnntool.nn.cells.lstm import LSTM
+from rnntool.nn.cells.mrnn import MRNN
+from rnntool.nn.cells.ngram import NGram
 from rnntool.nn.cells.scrn import SCRN
 from rnntool.nn.cells.trace import Trace
 
@@ -17,10 +19,11 @@ def build_cell(arch: Arch, input_size: int) -> Cell:
     """The cell of one layer of `arch` that reads inputs of width `input_size`."""
     E, H = input_size, arch.hidden_size
     decay = 0.0 if arch.decay is None else arch.decay
-    variant = arch.words[0] if arch.words else "sigmoid"
     match arch.cell:
+        case "ngram":
+            return NGram(E, H, arch.order, activation=arch.function, direct="direct" in arch.words)
         case "elman":
-            return Elman(E, H, variant)
+            return Elman(E, H, arch.function)
         case "lstm":
             return LSTM(E, H, arch.second_size)
         case "gru":
@@ -33,5 +36,7 @@ def build_cell(arch: Arch, input_size: int) -> Cell:
         case "trace":
             return Trace(E, H, decay=decay, learn="learn" in arch.words)
         case "jordan":
-            return Jordan(E, H, decay=decay, activation=variant)
+            return Jordan(E, H, decay=decay, activation=arch.function)
+        case "mrnn":
+            return MRNN(E, H, arch.second_size)
     raise AssertionError(f"{arch.cell} is in FORMS and not here")

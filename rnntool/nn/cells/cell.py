@@ -67,8 +67,9 @@ class Cell(ABC):
             The output h (B, `output_size`) and the new state.
         """
 
-    def output(self, state: State) -> Tensor:
-        """The h that `step` returns together with `state`: a part of it, or all of it side by side."""
+    def output(self, w: Weights, state: State) -> Tensor:
+        """The h that `step` returns together with `state`: a part of it, all of it side by side, or a function of it."""
+        del w
         return state[0]
 
     def state0(self, batch_size: int, like: Tensor) -> State:

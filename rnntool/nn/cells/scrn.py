@@ -86,8 +86,9 @@ class SCRN(Cell):
         h = torch.sigmoid(seen @ w["weight_sh"].T + x @ w["weight_ih"].T + state[0] @ w["weight_hh"].T + w["bias"])
         return torch.cat([h, s], dim=1), (h, s)
 
-    def output(self, state: State) -> Tensor:
+    def output(self, w: Weights, state: State) -> Tensor:
         """[h; s]."""
+        del w
         return torch.cat(state, dim=1)
 
     def init(self, name: str, weight: Tensor, generator: torch.Generator) -> None:

@@ -27,6 +27,7 @@ from rnntool.nn.cells.elman import Elman
 from rnntool.nn.cells.gru import GRU
 from rnntool.nn.cells.gru_before import GRUBefore
 from rnntool.nn.cells.jordan import Jordan
+from rnntool.nn.cells.mrnn import MRNN
 from rnntool.nn.cells.scrn import SCRN
 from rnntool.nn.kernels import scan
 
@@ -82,12 +83,20 @@ def _gru_before(cell: GRUBefore, w: Weights, x: Tensor, state: State, dtype: tor
     return h, (h[-1],)
 
 
+def _mrnn(cell: MRNN, w: Weights, x: Tensor, state: State, dtype: torch.dtype) -> tuple[Tensor, State]:
+    a = _linear(x, w["weight_ih"], dtype) + w["bias"]
+    m = _linear(x, w["weight_if"], dtype) + w["bias_f"]
+    h = _MRNN.apply(a, m, w["weight_hf"], w["weight_fh"], state[0], dtype)  # type: ignore[no-untyped-call]
+    return h, (h[-1],)
+
+
 RUNS: dict[type[Cell], Callable[..., tuple[Tensor, State]]] = {
     Elman: _elman,
     Jordan: _jordan,
     GRU: _gru,
     GRUBefore: _gru_before,
     SCRN: _scrn,
+    MRNN: _mrnn,
 }
 """The cells whose way back is written here."""
 
@@ -252,6 +261,42 @@ class _GRUBefore(torch.autograd.Function):
         dU_rz = _sum_of_products(delta[:, :, : 2 * H], before, ctx.dtype)
         dU_n = _sum_of_products(delta[:, :, 2 * H :], r * before, ctx.dtype)
         return delta, torch.cat([dU_rz, dU_n]), last, None
+
+
+class _MRNN(torch.autograd.Function):
+    """h_t = tanh(a_t + P (m_t ⊙ (G h_{t−1}))), a (T, B, H), m (T, B, factors)."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, m: Tensor, G: Tensor, P: Tensor, h0: Tensor, dtype: torch.dtype) -> Tensor:
+        h, inner, factors = torch.empty_like(a), torch.empty_like(m), torch.empty_like(m)  # inner: G h
+        to_factors, to_units = _add_product(G.T, dtype), _add_product(P.T, dtype)
+        zeros = m.new_zeros(m.shape[1:])
+        before = h0
+        for a_t, m_t, inner_t, factors_t, h_t in zip(a, m, inner, factors, h, strict=True):
+            to_factors(zeros, before, inner_t)
+            torch.mul(m_t, inner_t, out=factors_t)
+            to_units(a_t, factors_t, h_t)
+            before = h_t.tanh_()
+        ctx.save_for_backward(h, m, inner, factors, G, P, h0)
+        ctx.dtype = dtype
+        return h
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        h, m, inner, factors, G, P, h0 = ctx.saved_tensors
+        from_units, from_factors = _add_product(P, ctx.dtype), _add_product(G, ctx.dtype)
+        delta, delta_f, delta_inner = torch.empty_like(h), torch.empty_like(m), torch.empty_like(m)
+        zeros, last = m.new_zeros(m.shape[1:]), torch.zeros_like(h0)
+        reached = grad[-1].clone()  # ∂L/∂h_t
+        for t in reversed(range(len(h))):
+            _tanh_slope(reached, h[t], delta[t])
+            from_units(zeros, delta[t], delta_f[t])
+            torch.mul(delta_f[t], m[t], out=delta_inner[t])
+            from_factors(grad[t - 1] if t else last, delta_inner[t], reached)
+        dG = _sum_of_products(delta_inner, _before(h0, h), ctx.dtype)
+        dP = _sum_of_products(delta, factors, ctx.dtype)
+        return delta, delta_f * inner, dG, dP, reached, None
 
 
 # --- their parts ---------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def run(
         h, state = cell.step(w, x_t, state)
         if clip_step:
             state = tuple(_ClipStep.apply(s, clip_step) for s in state)  # type: ignore[no-untyped-call]
-            h = cell.output(state)  # what is learnt from the output is shortened together with the rest
+            h = cell.output(w, state)  # what is learnt from the output is shortened together with the rest
         outputs.append(h)
     return torch.stack(outputs), state
 
