@@ -206,6 +206,13 @@ def test_a_mixture_with_a_network_is_the_mean_of_probabilities(
         assert probs(*models) == pytest.approx(expected, rel=1e-4)
 
 
+def test_n_grams_cannot_translate(run: Run, toys: Path) -> None:
+    name = toys / "trigram.arpa.gz"
+    done = run("translate", "-m", name, stdin="the king\n")
+    what = f"rnntool translate: {name}: an n-gram model, which reads no source\ntry: rnntool generate\n"
+    assert done == Finished(1, "", what)
+
+
 def test_models_of_other_words_are_refused(run: Run, toys: Path, tmp_path: Path) -> None:
     assert run("ngram", "-q", "-o", "m.arpa", stdin=SMALL).status == 0
     done = run("ppl", "-m", toys / "run", "-m", "m.arpa", toys / "test.txt")
