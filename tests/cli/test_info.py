@@ -98,7 +98,7 @@ def test_a_terminal_gets_a_table(start: Start, toys: Path) -> None:
         (("--tied", "x.rnn"), 2, "--tied: goes with --arch"),
         (("--arch", "lstm"), 2, "--vocab-size: is needed to count the parameters of --arch"),
         (("--arch", "lstm", "--vocab-size", "10", "x.rnn"), 2, "--arch: describes a network without a model"),
-        (("--arch", "lsmt", "--vocab-size", "10"), 2, "--arch: unknown network 'lsmt'; known are elman, lstm"),
+        (("--arch", "lsmt", "--vocab-size", "10"), 2, "--arch: unknown network 'lsmt'; known are ngram, elman, lstm"),
         (("x.rnn",), 1, "rnntool info: x.rnn: No such file or directory\n"),
     ],
 )
