@@ -50,6 +50,7 @@ COMMANDS = {
     "Text under a model": {
         "ppl": "print the perplexity of text under a language model",
         "score": "print the log-probability of each line of text",
+        "mix": "mix the token scores of several models",
         "generate": "write text with a language model",
         "translate": "translate each line of text",
     },

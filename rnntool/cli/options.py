@@ -118,9 +118,11 @@ class Command(Readable):
             if source in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
                 origin = parameter.envvar if source is ParameterSource.ENVIRONMENT else ctx.meta.get(_CONFIG)
                 report.detail(f"{parameter.opts[-1]} {ctx.params.get(parameter.name or '')} (from {origin})")
-        read = [*ctx.params.get("text", ()), *(getattr(m, "path", m) for m in _several(ctx.params.get("model")))]
+        named = {"model": "--model", "fit": "--fit"}
+        read = [getattr(each, "path", each) for name in ("text", *named) for each in _several(ctx.params.get(name, ()))]
         if read.count("-") > 1:
-            raise OptionError("", "the standard input can be read only once, as TEXT or --model")
+            places = ["TEXT", *(option for name, option in named.items() if name in ctx.params)]
+            raise OptionError("", f"the standard input can be read only once, as {' or '.join(places)}")
         if "-" in ctx.params.get("text", ()) and sys.stdin.isatty():
             report.say("reading from the terminal; end with Ctrl-D")
         return super().invoke(ctx)
@@ -299,6 +301,15 @@ threads = option(
 )
 """-j/--threads N: for `compute.prepare`; None for all that the job may use; RNNTOOL_THREADS is its default."""
 
+unk = option(
+    "--unk",
+    type=click.Choice(["count", "skip"]),
+    metavar="HOW",
+    default="count",
+    help="Unknown words: count them as <unk>, or skip them.",
+)
+"""--unk HOW: `count` or `skip`."""
+
 json = option("--json", is_flag=True, help="Write JSON, one object per line.")
 """--json: a flag."""
 
@@ -341,6 +352,9 @@ def _one_dash_or_none(ctx: click.Context, param: click.Parameter, value: tuple[s
 
 text = click.argument("text", nargs=-1, type=type_of_file, metavar="[TEXT]...", callback=_one_dash_or_none)
 """TEXT operands: a tuple of paths, `("-",)` if none is given; at most one is `-`."""
+
+streams = click.argument("text", nargs=-1, type=type_of_file, metavar="[STREAM]...", callback=_one_dash_or_none)
+"""STREAM operands, as `text`."""
 
 optional_text = click.argument("text", nargs=-1, type=type_of_file, metavar="[TEXT]...", callback=_one_dash)
 """TEXT operands of a command that can do without: an empty tuple if none is given; at most one is `-`."""

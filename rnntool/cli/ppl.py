@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from rnntool import __version__
-from rnntool.cli import models, options, report
+from rnntool.cli import fields, models, options, report
+from rnntool.cli.adaptation import Wanted, adapt, takes_adaptation
 from rnntool.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,13 +17,7 @@ if TYPE_CHECKING:
 @options.command("ppl")
 @options.model()
 @models.context
-@options.option(
-    "--unk",
-    type=click.Choice(["count", "skip"]),
-    metavar="HOW",
-    default="count",
-    help="Unknown words: count them as <unk>, or skip them.",
-)
+@options.unk
 @options.option("--confidence", is_flag=True, help="Add the 95 % interval over lines (bootstrap).")
 @options.batch_size(64)
 @options.json
@@ -35,12 +26,14 @@ if TYPE_CHECKING:
 @options.quiet
 @options.verbose
 @options.color
+@takes_adaptation
 @options.text
 def command(
     model: tuple[options.Model, ...],
     context: str | None,
     unk: str,
     confidence: bool,
+    adaptation: Wanted,
     batch_size: int,
     json: bool,
     device: str,
@@ -51,29 +44,36 @@ def command(
 
     Reads one sentence per line and prints one line for each TEXT, and their total.  The line says how it was counted:
     tokens (one </s> for every line among them), words out of the vocabulary, context.  Several -m are mixed linearly.
-    Memory grows with the longest line, not with the text.
+    Memory grows with the longest line, not with the text.  A model may adapt to the text as it reads it: KEY are those of
+    the manual page, and the word fit in place of them leaves all to --fit.
 
     Examples:
       rnntool ppl -m run valid.txt
       zcat news.txt.gz | rnntool ppl -m run -m other.rnn:0.3 --json
+      rnntool ppl -m run --cache time=100,weight=0.1 test.txt
+      rnntool ppl -m run --pointer fit --fit valid.txt test.txt
     """
+    choices = adaptation.choices()
     opened = models.open_models(model, threads=threads, device=device, context=context, batch_size=batch_size)
     from rnntool.score.perplexity import Bootstrap, Tally, grouped, score_lines
     from rnntool.text.files import read_lines, shown
 
+    scorer, adapts = adapt(opened.scorer, choices, adaptation.fit)
     signature = {
         "eos": "yes",
-        "context": opened.scorer.context,
+        "context": scorer.context,
         "unk": unk,
-        "vocab": opened.scorer.vocabulary.digest,
+        "vocab": scorer.vocabulary.digest,
         "version": __version__,
+        **adapts,
     }
+    unit = scorer.vocabulary.unit
     total = Tally()
     interval = Bootstrap() if confidence else None
     with report.output() as out:
         for path in text:
             tally = Tally()
-            for scored in score_lines(opened.scorer, grouped(read_lines(path))):
+            for scored in score_lines(scorer, grouped(read_lines(path))):
                 for line in scored:
                     one = _counted(line.tally(), unk)
                     tally += one
@@ -83,10 +83,11 @@ def command(
                 raise InputError(shown(path), "no tokens")
             total += tally
             if len(text) > 1:
-                out.write(_line(tally, {**signature, "text": _spelled(shown(path))}, json))
+                own = {**signature, "text": fields.spelled(shown(path))}
+                out.write(_as_object(tally, own) if json else _as_line(tally, own, unit))
                 out.flush()
         bounds = interval.interval() if interval is not None else None
-        out.write(_line(total, signature, json, bounds))
+        out.write(_as_object(total, signature, bounds) if json else _as_line(total, signature, unit, bounds))
 
 
 def _counted(tally: Tally, unk: str) -> Tally:
@@ -96,37 +97,32 @@ def _counted(tally: Tally, unk: str) -> Tally:
     return replace(tally, tokens=tally.tokens - tally.oov, nll=tally.nll - tally.oov_nll, oov_nll=0.0)
 
 
-def _spelled(name: str) -> str:
-    """A file's name on one line, bytes that are not UTF-8 as backslash, x and two digits."""
-    return report.one_line(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+def _as_object(tally: Tally, signature: dict[str, str], bounds: tuple[float, float] | None = None) -> str:
+    """One result as JSON."""
+    skipped = signature["unk"] == "skip"
+    values: dict[str, Any] = {
+        "sentences": tally.sentences,
+        "tokens": tally.tokens,
+        "oov": tally.oov,
+        "nll": tally.nll,
+        "ppl": tally.ppl,
+        "ppl_excl_oov": tally.ppl if skipped else tally.ppl_excl_oov,
+        "ppl1": tally.ppl1,
+        "bits_per_token": tally.bits_per_token,
+        "bits_per_char": tally.bits_per_char,
+        "bits_per_byte": tally.bits_per_byte,
+        "words": tally.words,
+        "ppl_per_word": tally.ppl_per_word,
+    }
+    if bounds is not None:
+        values["ppl_interval"] = bounds
+    return fields.as_object({**values, "signature": signature})
 
 
-def _line(tally: Tally, signature: dict[str, str], as_json: bool, bounds: tuple[float, float] | None = None) -> str:
-    """One result: for eyes, or as JSON."""
-    if as_json:
-        skipped = signature["unk"] == "skip"
-        values: dict[str, Any] = {
-            "sentences": tally.sentences,
-            "tokens": tally.tokens,
-            "oov": tally.oov,
-            "nll": tally.nll,
-            "ppl": tally.ppl,
-            "ppl_excl_oov": tally.ppl if skipped else tally.ppl_excl_oov,
-            "ppl1": tally.ppl1,
-            "bits_per_token": tally.bits_per_token,
-            "bits_per_char": tally.bits_per_char,
-            "bits_per_byte": tally.bits_per_byte,
-        }
-        if bounds is not None:
-            values["ppl_interval"] = list(bounds)
-        return json.dumps({**{key: _for_json(value) for key, value in values.items()}, "signature": signature}) + "\n"
+def _as_line(tally: Tally, signature: dict[str, str], unit: str, bounds: tuple[float, float] | None = None) -> str:
+    """One result for eyes, with the perplexity per word where tokens are none."""
     interval = "" if bounds is None else f" [{bounds[0]:.2f}, {bounds[1]:.2f}]"
-    parts = [f"ppl = {tally.ppl:.2f}{interval}", f"tokens:{tally.tokens}", f"oov:{tally.oov}"]
-    return " | ".join(parts + [f"{key}:{value}" for key, value in signature.items()]) + "\n"
-
-
-def _for_json(value: Any) -> Any:
-    """The value, or None for a number that JSON cannot hold: nothing was counted, or the sum is past all floats."""
-    if isinstance(value, list):
-        return [_for_json(each) for each in value]
-    return value if math.isfinite(value) else None
+    counts: dict[str, object] = {"tokens": tally.tokens, "oov": tally.oov}
+    if unit != "word":
+        counts["ppl_per_word"] = f"{tally.ppl_per_word:.2f}"
+    return fields.as_line(f"ppl = {tally.ppl:.2f}{interval}", {**counts, **signature})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rnntool.cli import models, options, report
+from rnntool.cli import fields, models, options, report
+from rnntool.cli.adaptation import Wanted, adapt, takes_adaptation
 from rnntool.errors import OptionError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @options.model()
 @models.context
 @options.option("--tokens", is_flag=True, help="One record for every token instead of every line.")
+@options.option("--words", is_flag=True, help="The same for every word: the sum of its tokens.")
 @options.option("--normalize", is_flag=True, help="Divide by the number of tokens, </s> included.")
 @options.batch_size(64)
 @options.json
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
 @options.quiet
 @options.verbose
 @options.color
+@takes_adaptation
 @options.text
 def command(
     model: tuple[options.Model, ...],
     context: str | None,
     tokens: bool,
+    words: bool,
     normalize: bool,
+    adaptation: Wanted,
     batch_size: int,
     json: bool,
     device: str,
@@ -42,15 +46,19 @@ def command(
 
     Line n of the output answers line n of TEXT, blank ones too, in natural logarithms, </s> included.  With --tokens a
     record for each token: sentence, position, token, log-probability, flags (oov, eos), tab-separated.  The first answer
-    is out before the input ends.
+    is out before the input ends.  A model may adapt to the text as it reads it; see rnntool man ppl.
 
     Examples:
       echo 'the cat sat' | rnntool score -m run
       rnntool score -m run text.txt | paste - text.txt | sort -g | head
+      rnntool score --words -m chars text.txt
     """
-    if tokens and normalize:
-        raise OptionError("--normalize", "a token's log-probability has no length; leave out --tokens")
+    if normalize and (tokens or words):
+        unit = "token" if tokens else "word"
+        raise OptionError("--normalize", f"a {unit}'s log-probability has no length; leave out --{unit}s")
+    choices = adaptation.choices()
     opened = models.open_models(model, threads=threads, device=device, context=context, batch_size=batch_size)
+    scorer, _ = adapt(opened.scorer, choices, adaptation.fit)
     from rnntool.score.perplexity import score_lines
     from rnntool.text.files import arriving, is_regular, read_lines
 
@@ -62,11 +70,13 @@ def command(
     groups = arriving(lines(), batch_size, wait=all(is_regular(path) for path in text))
     number = 0
     with report.output() as out:
-        for scored in score_lines(opened.scorer, groups):
+        for scored in score_lines(scorer, groups):
             for line in scored:
                 number += 1
-                if tokens:
-                    out.write("".join(_token_records(number, line, opened.scorer.vocabulary, as_json=json)))
+                if words:
+                    out.write("".join(_word_records(number, line, scorer.vocabulary, as_json=json)))
+                elif tokens:
+                    out.write("".join(_token_records(number, line, scorer.vocabulary, as_json=json)))
                 else:
                     out.write(_record(number, line, normalize=normalize, as_json=json))
             out.flush()
@@ -79,7 +89,8 @@ def _record(number: int, line: ScoredLine, *, normalize: bool, as_json: bool) ->
     if not as_json:
         return f"{value:.6f}\n"
     key = "logprob_per_token" if normalize else "logprob"
-    return json.dumps({"sentence": number, key: value, "tokens": len(line.log_probs), "oov": sum(line.is_oov)}) + "\n"
+    tokens, oov = len(line.log_probs), sum(line.is_oov)
+    return fields.as_object({"sentence": number, key: value, "tokens": tokens, "oov": oov})
 
 
 def _token_records(number: int, line: ScoredLine, vocabulary: Vocabulary, *, as_json: bool) -> Iterator[str]:
@@ -88,14 +99,15 @@ def _token_records(number: int, line: ScoredLine, vocabulary: Vocabulary, *, as_
     spelled = [*(piece.replace("\t", "\\t") for piece in pieces), vocabulary.tokens[vocabulary.eos_id]]
     flags = [*("oov" if is_oov else "" for is_oov in line.is_oov), "eos"]
     for position, (token, logprob, flag) in enumerate(zip(spelled, line.log_probs, flags, strict=True), 1):
-        if as_json:
-            record = {
-                "sentence": number,
-                "position": position,
-                "token": token,
-                "logprob": float(logprob),
-                "flags": flag,
-            }
-            yield json.dumps(record, ensure_ascii=False) + "\n"
-        else:
-            yield f"{number}\t{position}\t{token}\t{logprob:.6f}\t{flag}\n"
+        yield fields.token_record(number, position, token, float(logprob), flag, as_json=as_json)
+
+
+def _word_records(number: int, line: ScoredLine, vocabulary: Vocabulary, *, as_json: bool) -> Iterator[str]:
+    """A record for each word of a line, then for its end."""
+    from rnntool.score.words import words_of
+
+    words = list(words_of(line, vocabulary))
+    for position, word in enumerate(words, 1):
+        flags = ["oov"] * word.is_oov + ["eos"] * (position == len(words))
+        spelling = word.spelling.replace("\t", "\\t")
+        yield fields.token_record(number, position, spelling, word.log_prob, " ".join(flags), as_json=as_json)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnntool.errors import ModelError
+from rnntool.score.interpolation import linear
 from rnntool.score.scorer import LogProbs, Scorer
 from rnntool.text.formats import CONTROLS, quoted
 from rnntool.text.vocabulary import Vocabulary
@@ -41,6 +42,7 @@ class Mixture:
                 )
         self.scorers = tuple(scorers)
         self.weights = np.asarray(weights)
+        self.names = tuple(names)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -62,13 +64,10 @@ class Mixture:
             scorer.score(lines if ids is None else [[ids[id_] for id_ in line] for line in lines], each)
             for scorer, ids, each in zip(self.scorers, self._translations, state, strict=True)
         ]
-        mixed = [self._mix(np.stack(parts)) for parts in zip(*(scores for scores, _ in answers), strict=True)]
+        mixed = [
+            linear(np.stack(parts), self.weights) for parts in zip(*(scores for scores, _ in answers), strict=True)
+        ]
         return mixed, tuple(after for _, after in answers)
-
-    def _mix(self, log_probs: LogProbs) -> LogProbs:
-        """log Σ_i λ_i exp(l_i) over the first axis."""
-        top = log_probs.max(axis=0)
-        return np.asarray(top + np.log(self.weights @ np.exp(log_probs - top)))
 
 
 def difference_of(vocabulary: Vocabulary, other: Vocabulary, name: str) -> str:

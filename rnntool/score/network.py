@@ -1,8 +1,12 @@
-"""A recurrent network as a scorer: float32, exact, and whatever its neighbours are."""
+"""A recurrent network as a scorer: float32, exact, and whatever its neighbours are.
+
+Beside the log-probabilities it can show the hidden states that they came from, for what needs both (`pointer`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -11,11 +15,31 @@ from torch import Tensor
 from rnntool.models.network import Network
 from rnntool.nn.cells.cell import State
 from rnntool.nn.precision import exact_products
-from rnntool.score.scorer import LogProbs
+from rnntool.score.scorer import LogProbs, Scorer
+from rnntool.score.temperature import nll_at
 from rnntool.text.vocabulary import Vocabulary
 
 WINDOW = 512
 """Tokens of a stream that are computed at once; bounds memory, not the history."""
+
+
+class Passage(NamedTuple):
+    """Some tokens that follow each other, and how they were predicted."""
+
+    h: Tensor
+    """What entered the output layer before each, (N, O)."""
+    targets: Tensor
+    """Their ids, (N,)."""
+    log_probs: Tensor
+    """Of each, (N,), float64, on the CPU."""
+
+
+class PassageScorer(Scorer, Protocol):
+    """A scorer that shows the hidden states behind its answers."""
+
+    def passages(self, lines: Sequence[Sequence[int]], state: Any) -> Iterator[tuple[Passage, Any]]:
+        """The answers of `score`, `</s>` among them, in order; with the last, if not before, what is carried on."""
+        ...
 
 
 class NetworkScorer:
@@ -26,13 +50,23 @@ class NetworkScorer:
         vocabulary: what its ids are.
         context: `carry` (lines are one stream) or `reset` (every line begins anew).
         batch_size: lines computed side by side where the context is reset; changes speed and memory alone.
+        temperature: of the distributions, see `temperature`.
     """
 
-    def __init__(self, network: Network, vocabulary: Vocabulary, context: str, *, batch_size: int = 64) -> None:
+    def __init__(
+        self,
+        network: Network,
+        vocabulary: Vocabulary,
+        context: str,
+        *,
+        batch_size: int = 64,
+        temperature: float = 1.0,
+    ) -> None:
         self.network = network
         self.vocabulary = vocabulary
         self.context = context
         self.batch_size = batch_size
+        self.temperature = temperature
         self._device = network.embedding.device
 
     def state0(self) -> State:
@@ -43,33 +77,38 @@ class NetworkScorer:
         """As `Scorer.score`."""
         if not lines:
             return [], state
-        with torch.no_grad(), exact_products():
-            return self._carried(lines, state) if self.context == "carry" else (self._reset(lines), state)
+        if self.context == "reset":
+            return self._reset(lines), state
+        return by_line(lines, ((passage.log_probs, after) for passage, after in self._windows(lines, state)))
 
-    def _carried(self, lines: Sequence[Sequence[int]], state: State) -> tuple[list[LogProbs], State]:
-        """All lines as one stream, which begins after a `</s>`."""
-        eos = self.vocabulary.eos_id
-        ends = np.cumsum([len(line) + 1 for line in lines])
-        stream = np.full(int(ends[-1]) + 1, eos, dtype=np.int64)
-        for line, end in zip(lines, ends, strict=True):
-            stream[end - len(line) : end] = line
-        ids = torch.from_numpy(stream).to(self._device)[:, None]  # (N + 1, 1): a `</s>`, then the lines
-        # One place for all scores: small tensors that are kept between large ones would keep their memory, too.
-        log_probs = torch.empty(len(ids) - 1, dtype=torch.float64)
-        for first in range(0, len(log_probs), WINDOW):
-            window = slice(first, first + WINDOW)
-            nll, state = self.network.nll(ids[:-1][window], ids[1:][window], state)
-            log_probs[window] = -nll[:, 0]
-        return np.split(log_probs.numpy(), ends[:-1]), state
+    def passages(self, lines: Sequence[Sequence[int]], state: State) -> Iterator[tuple[Passage, State]]:
+        """As `PassageScorer.passages`; where the context is reset, line by line."""
+        if self.context == "carry":
+            yield from self._windows(lines, state)
+            return
+        for line in lines:
+            for passage, _ in self._windows([line], self.state0()):
+                yield passage, state
+
+    def _windows(self, lines: Sequence[Sequence[int]], state: State) -> Iterator[tuple[Passage, State]]:
+        """Lines as one stream, which begins after a `</s>`."""
+        ids = stream_of(lines, self.vocabulary.eos_id).to(self._device)
+        for first in range(0, len(ids) - 1, WINDOW):
+            targets = ids[1:][first : first + WINDOW]
+            with torch.no_grad(), exact_products():
+                h, state = self.network.run(ids[:-1][first : first + WINDOW, None], state)
+                nll = nll_at(self.network.output, h[:, 0], targets, self.temperature)
+            yield Passage(h[:, 0], targets, -nll.double().cpu()), state
 
     def _reset(self, lines: Sequence[Sequence[int]]) -> list[LogProbs]:
         """Every line on its own, lines of like length side by side."""
         order = sorted(range(len(lines)), key=lambda number: len(lines[number]))
         scores: list[LogProbs] = [np.empty(0)] * len(lines)
-        for first in range(0, len(order), self.batch_size):
-            numbers = order[first : first + self.batch_size]
-            for number, score in zip(numbers, self._side_by_side([lines[n] for n in numbers]), strict=True):
-                scores[number] = score
+        with torch.no_grad(), exact_products():
+            for first in range(0, len(order), self.batch_size):
+                numbers = order[first : first + self.batch_size]
+                for number, score in zip(numbers, self._side_by_side([lines[n] for n in numbers]), strict=True):
+                    scores[number] = score
         return scores
 
     def _side_by_side(self, lines: Sequence[Sequence[int]]) -> Iterator[LogProbs]:
@@ -86,6 +125,31 @@ class NetworkScorer:
             h, state = self.network.run(inputs, state)
             steps = torch.arange(first, first + len(inputs), device=self._device)
             counts: Tensor = steps[:, None] < lengths  # (T, B)
-            scores[window][counts.cpu()] = -self.network.output.nll(h[counts], targets[counts]).double().cpu()
+            nll = nll_at(self.network.output, h[counts], targets[counts], self.temperature)
+            scores[window][counts.cpu()] = -nll.double().cpu()
         for column, line in enumerate(lines):
             yield scores[: len(line) + 1, column].numpy()
+
+
+def stream_of(lines: Sequence[Sequence[int]], eos_id: int) -> Tensor:
+    """A `</s>`, then the ids of all lines, each with its own `</s>`."""
+    ends = np.cumsum([len(line) + 1 for line in lines])
+    stream = np.full(int(ends[-1]) + 1, eos_id, dtype=np.int64)
+    for line, end in zip(lines, ends, strict=True):
+        stream[end - len(line) : end] = line
+    return torch.from_numpy(stream)
+
+
+def by_line(lines: Sequence[Sequence[int]], answers: Iterable[tuple[Tensor, Any]]) -> tuple[list[LogProbs], Any]:
+    """The answers to lines, at least one, that come in pieces, and what is carried on from the last.
+
+    They have one place: small arrays that are kept between large ones would keep the memory of these, too.
+    """
+    ends = np.cumsum([len(line) + 1 for line in lines])
+    log_probs = np.empty(ends[-1])
+    num_known, state = 0, None
+    for answer, after in answers:
+        log_probs[num_known : num_known + len(answer)] = answer
+        num_known, state = num_known + len(answer), after
+    assert num_known == len(log_probs)
+    return np.split(log_probs, ends[:-1]), state

@@ -3,7 +3,9 @@
     ppl = exp(−1/N Σ log P(w))
 
 over N tokens, every line's `</s>` among them.  As in SRILM, `ppl1` divides the same sum by the tokens without the
-line ends.  Bits are of the whole sum, divided by tokens, by code points or by bytes of the text, line ends included.
+line ends.  Bits are of the whole sum, divided by tokens, by code points or by bytes of the text, line ends included.  The
+perplexity per word divides by what white space separates, and the line ends: that of a model of characters or pieces can be
+compared with that of a model of words.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ class Tally:
         oov_nll: the part of it that fell on tokens not in the vocabulary.
         chars: code points of the text, line ends among them.
         bytes: bytes of the text, line ends among them.
+        words: what white space separates, and line ends.
     """
 
     sentences: int = 0
@@ -45,6 +48,7 @@ class Tally:
     oov_nll: float = 0.0
     chars: int = 0
     bytes: int = 0
+    words: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         """The tally of both texts."""
@@ -69,6 +73,11 @@ class Tally:
     def ppl1(self) -> float:
         """SRILM's ppl1: the same sum over the tokens without line ends."""
         return _exp(self.nll, self.tokens - self.sentences)
+
+    @property
+    def ppl_per_word(self) -> float:
+        """Perplexity of words, whatever the tokens are."""
+        return _exp(self.nll, self.words)
 
     @property
     def bits_per_token(self) -> float:
@@ -110,6 +119,7 @@ class ScoredLine:
 
     def tally(self) -> Tally:
         """The tally of this line."""
+        text = self.text.encode()
         oov_nll = -sum(p for p, is_oov in zip(self.log_probs, self.is_oov, strict=False) if is_oov)
         return Tally(
             sentences=1,
@@ -118,7 +128,8 @@ class ScoredLine:
             nll=-float(self.log_probs.sum()),
             oov_nll=float(oov_nll),
             chars=len(self.text) + 1,
-            bytes=len(self.text.encode()) + 1,
+            bytes=len(text) + 1,
+            words=len(text.split()) + 1,
         )
 
 
@@ -139,7 +150,7 @@ def score_lines(scorer: Scorer, groups: Iterable[Sequence[str]]) -> Iterator[lis
 
 
 def score_ids(scorer: Scorer, lines: Iterable[Sequence[int]]) -> Tally:
-    """The tally of lines that are ids already; chars, bytes and OOV are left at 0."""
+    """The tally of lines that are ids already; chars, bytes, words and OOV are left at 0."""
     state = scorer.state0()
     total = Tally()
     for part in grouped(lines):

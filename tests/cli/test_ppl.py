@@ -20,7 +20,7 @@ from tests.conftest import Finished, Run
 
 JSON_KEYS = [
     "sentences", "tokens", "oov", "nll", "ppl", "ppl_excl_oov", "ppl1", "bits_per_token", "bits_per_char", "bits_per_byte",
-    "signature",
+    "words", "ppl_per_word", "signature",
 ]  # fmt: skip
 
 Measure = Callable[..., dict[str, Any]]
@@ -55,6 +55,18 @@ def reset_model(toys: Path, tmp_path_factory: pytest.TempPathFactory, server: An
 
     folder = tmp_path_factory.mktemp("reset")
     words = "train -V words.tsv --valid valid.txt --arch gru:12 --context reset --lr 0.05 --max-epochs 1 train.txt -o"
+    done = Running(server, [*words.split(), folder / "run"], cwd=toys).finish()
+    assert done.status == 0, done.err
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def char_model(toys: Path, tmp_path_factory: pytest.TempPathFactory, server: Any) -> Path:
+    """A model of characters."""
+    from tests.conftest import Running
+
+    folder = tmp_path_factory.mktemp("chars")
+    words = "train -V chars.tsv --valid valid.txt --arch elman:8 --max-epochs 1 train.txt -o"
     done = Running(server, [*words.split(), folder / "run"], cwd=toys).finish()
     assert done.status == 0, done.err
     return folder / "run"
@@ -103,12 +115,25 @@ def test_json_holds_the_same_and_more(measure: Measure, toys: Path) -> None:
     assert answer["ppl1"] == pytest.approx(math.exp(nll / words))
     assert answer["bits_per_token"] == pytest.approx(nll / math.log(2) / (words + lines))
     assert answer["bits_per_char"] == answer["bits_per_byte"] == pytest.approx(nll / math.log(2) / len(text))
+    assert (answer["words"], answer["ppl_per_word"]) == (words + lines, answer["ppl"])
     assert list(answer["signature"]) == ["eos", "context", "unk", "vocab", "version"]
 
 
 def test_bits_of_a_character_are_not_bits_of_a_byte(measure: Measure, toys: Path) -> None:
     answer = measure("-m", toys / "run", stdin="König\n")
     assert answer["bits_per_char"] * 6 == pytest.approx(answer["bits_per_byte"] * 7)
+
+
+def test_characters_have_a_perplexity_per_word_too(run: Run, measure: Measure, toys: Path, char_model: Path) -> None:
+    """Of words and line ends, as a model of words has it."""
+    answer = measure("-m", char_model, toys / "text.txt")
+    text = (toys / "text.txt").read_text()
+    words = len(text.split()) + text.count("\n")
+    assert (answer["tokens"], answer["words"]) == (len(text), words)
+    assert answer["ppl_per_word"] == pytest.approx(math.exp(answer["nll"] / words))
+    line = run("ppl", "-m", char_model, toys / "text.txt").out
+    assert f" | oov:0 | ppl_per_word:{answer['ppl_per_word']:.2f} | eos:yes | " in line
+    assert "ppl_per_word" not in run("ppl", "-m", toys / "run", toys / "text.txt").out
 
 
 def test_it_agrees_with_the_validation_of_the_training(measure: Measure, toys: Path) -> None:

@@ -142,6 +142,27 @@ def test_tokens_have_no_length_to_divide_by(run: Run, toys: Path) -> None:
     )
 
 
+def test_characters_are_summed_to_words(run: Run, toys: Path, reset_model: Path, tmp_path: Path) -> None:
+    """As many records as words and line ends, which sum to the same, and can be mixed with those of a model of words."""
+    text = (toys / "text.txt").read_text()
+    done = run("score", "--words", "-m", reset_model, toys / "text.txt")
+    records = [line.split("\t") for line in done.out.splitlines()]
+    assert [record[2] for record in records] == [word for line in text.splitlines() for word in (*line.split(), "</s>")]
+    assert [record[:2] for record in records[:3]] == [["1", "1"], ["1", "2"], ["1", "3"]]
+    for number, total in enumerate(numbers(run("score", "-m", reset_model, toys / "text.txt")), 1):
+        own = sum(float(record[3]) for record in records if record[0] == str(number))
+        assert own == pytest.approx(total, abs=1e-5)
+    words = run("score", "--tokens", "-m", toys / "run", toys / "text.txt").out
+    (tmp_path / "words").write_text(words)
+    (tmp_path / "chars").write_text(done.out)
+    assert run("mix", tmp_path / "words", tmp_path / "chars").status == 0
+    assert run("score", "--words", "-m", toys / "run", toys / "text.txt").out == words
+    unknown = run("score", "--words", "--json", "-m", reset_model, stdin="a rXse\n").out.splitlines()
+    assert [json.loads(line)["flags"] for line in unknown] == ["", "oov", "eos"]
+    refused = run("score", "--words", "--normalize", "-m", toys / "run", stdin=TEXT)
+    assert refused.err == "rnntool score: --normalize: a word's log-probability has no length; leave out --words\n"
+
+
 # --- independence ----------------------------------------------------------------------------------------------------
 
 

@@ -113,6 +113,9 @@ def test_text_commands_import_no_torch(tmp_path: Path) -> None:
     assert "torch" not in heavy_imports("ngram", "--smoothing", "wb", "-o", model, str(text)).split()
     for command in (["ppl", "-m", model, str(text)], ["score", "-m", model, "-m", model, str(text)], ["info", model]):
         assert "torch" not in heavy_imports(*command).split()
+    assert "torch" not in heavy_imports("ppl", "-m", model, "--cache", "fit", "--fit", str(text), str(text)).split()
+    (tmp_path / "stream").write_text("1\t1\t</s>\t-1.0\teos\n")
+    assert "torch" not in heavy_imports("mix", str(tmp_path / "stream")).split()
 
 
 def test_help_takes_little_processor_time() -> None:

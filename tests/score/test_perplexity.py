@@ -144,4 +144,4 @@ def test_an_interval_of_nothing_is_none_and_of_the_impossible_infinite() -> None
 
 def test_a_scored_line_is_a_value() -> None:
     line = ScoredLine("a", [2], np.array([-1.0, -2.0]), [True])
-    assert line.tally() == Tally(1, 2, 1, 3.0, 1.0, 2, 2)
+    assert line.tally() == Tally(1, 2, 1, 3.0, 1.0, 2, 2, 2)
