@@ -1,0 +1,94 @@
+"""What an n-best list is, whatever its format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rnntool.errors import InputError
+from rnntool.text.formats import quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One of the answers to one line of an input.
+
+    Args:
+        text: its words; blank if the answer is an empty line.
+        features: name → one or more numbers, each the better the higher, in the order of the file.
+        score: what the program that wrote the list made of them; None if the format has none.
+        between: other fields that stand before the features, as they are (Marian's alignments and scores of words).
+        after: other fields that stand after the score, as they are (Moses' alignments).
+        rank: its number in the list, where the format has one, else 0.
+        line: where it was read, from 1; 0 if it was not.
+    """
+
+    text: str
+    features: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    score: float | None = None
+    between: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    rank: int = 0
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NbestList:
+    """All hypotheses for one line of an input, in the order of the file; none if the file has none for it.
+
+    Args:
+        id: what the format calls the line: a number from 0 in Moses lists, any name elsewhere.
+        hypotheses: at least one, unless the id is missing from the file.
+        source: the file it was read from, as messages name it.
+    """
+
+    id: str
+    hypotheses: tuple[Hypothesis, ...] = ()
+    source: str = field(default="", compare=False)
+
+    def where(self, hypothesis: Hypothesis) -> str:
+        """The place of one of its hypotheses, for a message."""
+        return f"{self.source}:{hypothesis.line}"
+
+
+def number(spelling: str, where: str, what: str, name: str = "") -> float:
+    """The finite number that `spelling` spells.
+
+    Args:
+        spelling: as it was read.
+        where: its place, for a message.
+        what: the kind of number that should stand there.
+        name: of the one among its kind.
+
+    Raises:
+        InputError: it spells none, or one that cannot be multiplied by a weight.
+    """
+    try:
+        value = float(spelling)
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value):
+        return value
+    subject = f"{what} {quoted(name)}" if name else what
+    hint = "sed 's/-inf/-1e9/g'" if value == -math.inf else ""
+    raise InputError(where, f"the {subject} is {quoted(spelling)}, not a finite number", hint)
+
+
+def is_number(spelling: str) -> bool:
+    """Whether a field spells a number, be it infinite."""
+    try:
+        float(spelling)
+    except ValueError:
+        return False
+    return True
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, which ASCII's white space separates."""
+    return [word.decode() for word in text.encode().split()]
+
+
+def spelled(value: float) -> str:
+    """The shortest decimal that is read as the same number; whole numbers without a point."""
+    return repr(value).removesuffix(".0")
