@@ -240,6 +240,25 @@ def program(server: ForkServerContext) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+def _write_lists(folder: Path, name: str, random: Random) -> None:
+    """Six hypotheses for each translation, with up to three wrong words, which cost them score, and their best lines."""
+    lists, best, other = [], [], []
+    references = [line.split() for line in (folder / f"{name}.de").read_text().splitlines()]
+    for number, reference in enumerate(references):
+        hypotheses = []
+        for _ in range(6):
+            errors = random.sample(range(len(reference)), random.randrange(4))
+            words = [random.choice(random.choice(references)) if at in errors else w for at, w in enumerate(reference)]
+            f0, lm = random.gauss(-5 - len(errors), 2), random.gauss(-20 - 2 * len(errors), 3)
+            hypotheses.append((f0, " ".join(words), lm))
+        hypotheses.sort(reverse=True)
+        lists += [f"{number} ||| {text} ||| F0= {f0:.4f} LM= {lm:.4f} ||| {f0:.4f}" for f0, text, lm in hypotheses]
+        best.append(hypotheses[0][1])
+        other.append(hypotheses[1][1])
+    for file, lines in ((f"{name}.nbest", lists), (f"{name}.hyp", best), ("other.hyp", other)):
+        (folder / file).write_text("".join(f"{line}\n" for line in lines))
+
+
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory: pytest.TempPathFactory, server: ForkServerContext) -> Path:
     """A folder with a little of everything; copy it before writing there.
@@ -247,7 +266,9 @@ def toys(tmp_path_factory: pytest.TempPathFactory, server: ForkServerContext) ->
     train.txt valid.txt test.txt    sentences of a small grammar, one per line
     text.txt                        a copy of test.txt
     news.txt.gz                     train.txt, compressed
-    train.en train.de test.en test.de   sentence pairs
+    train.en train.de test.en test.de   sentence pairs; also valid.en valid.de
+    valid.nbest test.nbest          n-best lists for valid.de and test.de with the features F0 and LM
+    valid.hyp test.hyp other.hyp    their best lines, and the second best of test.nbest
     words.tsv chars.tsv joint.spm   vocabularies: words of train.txt, its characters, SentencePiece of the pairs
     trigram.arpa.gz                 n-grams of train.txt, over words.tsv
     run/ other.rnn                  a run directory with a tiny model, and another model of the same words
@@ -263,8 +284,10 @@ def toys(tmp_path_factory: pytest.TempPathFactory, server: ForkServerContext) ->
         (folder / f"{name}.txt").write_text("".join(f"{sentence(0)}\n" for _ in range(number)))
     for language, suffix in enumerate(("en", "de")):
         random.seed(2)
-        for name, number in (("train", 400), ("test", 40)):
+        for name, number in (("train", 400), ("test", 40), ("valid", 40)):
             (folder / f"{name}.{suffix}").write_text("".join(f"{sentence(language)}\n" for _ in range(number)))
+    for name in ("valid", "test"):
+        _write_lists(folder, name, random)
     shutil.copy(folder / "test.txt", folder / "text.txt")
     (folder / "news.txt.gz").write_bytes(gzip.compress((folder / "train.txt").read_bytes(), mtime=0))
     for line in TOY_COMMANDS:

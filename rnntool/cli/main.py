@@ -54,6 +54,10 @@ COMMANDS = {
         "generate": "write text with a language model",
         "translate": "translate each line of text",
     },
+    "Translations": {
+        "rerank": "pick the best line of every n-best list",
+        "bleu": "compare translations with references",
+    },
     "Help": {
         "bench": "measure how fast networks are trained and used here",
         "completion": "print the script that completes command lines in a shell",
@@ -63,7 +67,7 @@ COMMANDS = {
 """Every command under the heading where the help lists it, with the description of its manual page.
 
 `rnntool.cli.NAME` defines its `command`.  It is imported when it is asked for: help and completion of names need not wait
-for fifteen modules.
+for two dozen modules.
 """
 
 SUMMARIES = {name: summary for commands in COMMANDS.values() for name, summary in commands.items()}

@@ -359,6 +359,25 @@ streams = click.argument("text", nargs=-1, type=type_of_file, metavar="[STREAM].
 optional_text = click.argument("text", nargs=-1, type=type_of_file, metavar="[TEXT]...", callback=_one_dash)
 """TEXT operands of a command that can do without: an empty tuple if none is given; at most one is `-`."""
 
+nbest = click.argument("text", nargs=-1, type=type_of_file, metavar="[NBEST]...", callback=_one_dash_or_none)
+"""NBEST operands, as `text`."""
+
+references = click.argument(
+    "references", nargs=-1, required=True, type=type_of_file, metavar="REF...", callback=_one_dash
+)
+"""REF operands: a tuple of at least one path; at most one is `-`."""
+
+hypotheses = option(
+    "--hyp",
+    "text",
+    type=type_of_file,
+    multiple=True,
+    metavar="FILE",
+    callback=_one_dash_or_none,
+    help="Translations; default: standard input. May be repeated.",
+)
+"""--hyp FILE: the text of `bleu`, as `text`."""
+
 
 # --- configuration files ---------------------------------------------------------------------------------------------
 

@@ -116,6 +116,10 @@ def test_text_commands_import_no_torch(tmp_path: Path) -> None:
     assert "torch" not in heavy_imports("ppl", "-m", model, "--cache", "fit", "--fit", str(text), str(text)).split()
     (tmp_path / "stream").write_text("1\t1\t</s>\t-1.0\teos\n")
     assert "torch" not in heavy_imports("mix", str(tmp_path / "stream")).split()
+    assert heavy_imports("bleu", str(text), "--hyp", str(text)) == "sacrebleu"
+    nbest = tmp_path / "nbest"
+    nbest.write_text("0 ||| a rose is a rose ||| F0= 1 ||| 1\n")
+    assert heavy_imports("rerank", "--tune", str(text), str(nbest)) == "numpy sacrebleu"
 
 
 def test_help_takes_little_processor_time() -> None:
