@@ -22,8 +22,10 @@ def posterior(scores: Sequence[float], scale: float) -> Array:
         scores: natural logarithms, up to a constant.
         scale: 0 makes all alike; the greater, the more the best one counts.
     """
-    logits = scale * np.asarray(scores, dtype=np.float64)
-    weights = np.exp(logits - logits.max())
+    values = np.asarray(scores, dtype=np.float64)
+    with np.errstate(over="ignore"):  # what is past all floats has no probability
+        behind = np.maximum(values - values.max(), np.finfo(np.float64).min)
+        weights = np.exp(scale * behind)
     normalized: Array = weights / weights.sum()
     return normalized
 

@@ -29,6 +29,10 @@ DIGITS = 6
 """Of a weight; the lines are those that the weights choose as they are printed."""
 
 
+NARROW = 1e-9
+"""Width of an interval, for a γ of 1, below which rounding decides what is best in its middle."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """N-best lists as arrays.
@@ -60,7 +64,10 @@ def problem(
     statistics: Sequence[Sequence[Sequence[float]]],
     metric: Callable[[Array], Array],
 ) -> Problem:
-    """The arrays of lists of features and of statistics, both for each hypothesis of each line."""
+    """The arrays of lists of features and of statistics, both for each hypothesis of each line.
+
+    Of hypotheses with the same features the first counts, since no weights choose another.
+    """
     lengths = np.array([len(each) for each in features])
     is_there = np.arange(lengths.max()) < lengths[:, None]
 
@@ -69,7 +76,13 @@ def problem(
         array[is_there] = [row for rows in ragged for row in rows]
         return array
 
-    return Problem(padded(features), padded(statistics), is_there, metric)
+    found = Problem(padded(features), padded(statistics), is_there, metric)
+    for line, rows in enumerate(features):
+        seen: set[tuple[float, ...]] = set()
+        for place, row in enumerate(map(tuple, rows)):
+            found.is_there[line, place] = row not in seen  # rounding would else decide between equals
+            seen.add(row)
+    return found
 
 
 def maximize(problem: Problem, start: Sequence[float], *, restarts: int, seed: int) -> tuple[tuple[float, ...], float]:
@@ -133,7 +146,9 @@ def _search(problem: Problem, weights: Array, direction: Array) -> tuple[float, 
     gammas = gammas[order]
     sums = first + np.concatenate([np.zeros((1, len(first))), np.cumsum(changes[order], axis=0)])
     ends = np.concatenate([[-np.inf], gammas, [np.inf]])  # interval i lies between ends i and i + 1
-    values = np.where(ends[1:] > ends[:-1], problem.metric(sums), -np.inf)
+    is_wide = ends[1:] - ends[:-1] > NARROW * np.maximum(1, np.abs(ends[1:]))
+    is_wide[[0, -1]] = True  # without an end on one side
+    values = np.where(is_wide, problem.metric(sums), -np.inf)
     at = int(values.argmax())
     return _middle(float(ends[at]), float(ends[at + 1])), float(values[at])
 

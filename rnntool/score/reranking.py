@@ -13,7 +13,7 @@ from rnntool.config.metrics import MetricConfig
 from rnntool.errors import InputError
 from rnntool.score import bleu, consensus, mert
 from rnntool.score.overlap import OF_TEXTS
-from rnntool.text.nbest.lists import NbestList
+from rnntool.text.nbest.lists import Hypothesis, NbestList
 from rnntool.text.nbest.weights import WORDS, Weights, total, weighed
 
 
@@ -31,6 +31,9 @@ class Choice:
     rank: int | None = None
     score: float | None = None
 
+
+LARGEST = 1e100
+"""Of features to tune, whose squares are summed."""
 
 Chooser = Callable[[NbestList], Choice]
 """From a list to its best line; raises InputError where a hypothesis lacks what is weighed."""
@@ -110,7 +113,7 @@ def tune(
         seed: see `mert.maximize`.
 
     Raises:
-        InputError: a hypothesis lacks a feature.
+        InputError: a hypothesis lacks a feature, or has one past `LARGEST`.
     """
     start = start or _first_weights(lists)
     width = sum(map(len, start.values()))
@@ -119,7 +122,7 @@ def tune(
     features, statistics = [], []
     for place, nbest in enumerate(lists):
         texts = [hypothesis.text for hypothesis in nbest.hypotheses] or [""]
-        features.append([weighed(nbest, each, start) for each in nbest.hypotheses] or [[0.0] * width])
+        features.append([_tunable(nbest, each, start) for each in nbest.hypotheses] or [[0.0] * width])
         statistics.append([statistics_of(place, text.rstrip()) for text in texts])
     problem = mert.problem(features, statistics, OF_TEXTS[name])
     first = [weight for values in start.values() for weight in values]
@@ -130,6 +133,13 @@ def tune(
     chosen = map(by_score(None if has_scores else start), lists)
     before = bleu.score(metric, bleu.read_text(choice.text for choice in chosen)).value
     return Tuned(weights, score, before)
+
+
+def _tunable(nbest: NbestList, hypothesis: Hypothesis, weights: Weights) -> list[float]:
+    values = weighed(nbest, hypothesis, weights)
+    if not all(-LARGEST < value < LARGEST for value in values):
+        raise InputError(nbest.where(hypothesis), f"a feature past {LARGEST:g}, which cannot be tuned")
+    return values
 
 
 def _first_weights(lists: Sequence[NbestList]) -> dict[str, tuple[float, ...]]:

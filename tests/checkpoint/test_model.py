@@ -117,10 +117,10 @@ def parts() -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def refusal(path: Path, facts: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     write_container(str(path), "model", facts, tensors)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ModelError) as refused:
         load_model(str(path))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert refused.value.where == str(path)
     return refused.value.what
 

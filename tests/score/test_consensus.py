@@ -16,7 +16,8 @@ def test_probabilities_are_of_the_scaled_scores() -> None:
     assert consensus.posterior([-1.0, -2.0], 1.0).tolist() == pytest.approx([math.e / (math.e + 1), 1 / (math.e + 1)])
     assert consensus.posterior([-1.0, -2.0], 0.0).tolist() == [0.5, 0.5]
     assert consensus.posterior([-1e5, -2e5], 1.0).tolist() == [1.0, 0.0]
-    assert consensus.posterior([1e300, -1e300], 10.0).tolist() == [1.0, 0.0]
+    assert consensus.posterior([1e308, -1e308], 1e308).tolist() == [1.0, 0.0]
+    assert consensus.posterior([-1e308, 1e308], 0.0).tolist() == [0.5, 0.5]
 
 
 def test_the_expected_score_is_the_mean_over_all_as_references() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from rnntool.config.metrics import MetricConfig
@@ -79,3 +81,13 @@ def test_lists_without_features_cannot_be_tuned() -> None:
     lists = list(moses.read(["0 ||| a ||| 1"], "n"))
     with pytest.raises(InputError, match="n:1: no features to tune the weights of"):
         reranking.tune(lists, [["a"]], "bleu", PLAIN, start=None, restarts=0, seed=1)
+    lists = list(moses.read(["0 ||| a ||| F0= 1e200 ||| 1"], "n"))
+    with pytest.raises(InputError, match=re.escape("n:1: a feature past 1e+100, which cannot be tuned")):
+        reranking.tune(lists, [["a"]], "bleu", PLAIN, start=None, restarts=0, seed=1)
+
+
+def test_features_far_apart_are_tuned_without_a_warning() -> None:
+    """What stands for the logarithm of zero."""
+    lists = list(moses.read(["0 ||| a b c d ||| F0= -1e9 ||| 1", "0 ||| a ||| F0= -2 ||| 1"], "n"))
+    tuned = reranking.tune(lists, [["a b c d"]], "bleu", PLAIN, start=None, restarts=2, seed=1)
+    assert tuned.score == pytest.approx(100)

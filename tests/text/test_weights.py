@@ -84,6 +84,7 @@ def test_what_cannot_be_weighed_is_refused() -> None:
 
     assert message({"LM": (1.0,)}) == "n:4: no feature 'LM' to weigh; known are F0, TM, score, words"
     assert message({"TM": (1.0,)}) == "n:4: 'TM' has 2 here, 1 in the weights"
+    assert message({"F0": (1e308,)}) == "n:4: its features, times their weights, are past all numbers"
     bare = Hypothesis("a", line=2)
     assert message(None, bare) == "n:2: no score, and no weights for features"
     assert message({"score": (1.0,)}, bare) == "n:2: no feature 'score' to weigh; known are words"

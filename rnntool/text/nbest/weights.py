@@ -123,11 +123,14 @@ def total(nbest: NbestList, hypothesis: Hypothesis, weights: Weights | None) -> 
     """What a hypothesis is worth: the weighted sum, or without weights the list's own score.
 
     Raises:
-        InputError: as `weighed`; or there are neither weights nor scores.
+        InputError: as `weighed`; or there are neither weights nor scores; or the sum is past all floats.
     """
     if weights is not None:
         factors = (factor for values in weights.values() for factor in values)
-        return math.fsum(map(float.__mul__, weighed(nbest, hypothesis, weights), factors))
+        found = sum(map(float.__mul__, weighed(nbest, hypothesis, weights), factors))
+        if not math.isfinite(found):
+            raise InputError(nbest.where(hypothesis), "its features, times their weights, are past all numbers")
+        return found
     if hypothesis.score is None:
         raise InputError(nbest.where(hypothesis), "no score, and no weights for features")
     return hypothesis.score
