@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnntool.cli import metrics, options, report
+from rnntool.cli import fields, metrics, options, report
 from rnntool.config.metrics import METRICS, SMOOTHINGS, MetricConfig
 from rnntool.errors import InputError, OptionError
 
@@ -230,9 +229,9 @@ def _scores(metrics: Sequence[Any], systems: Sequence[System], num_samples: int,
         for metric in metrics:
             found = bleu.score(metric, lines, num_samples=num_samples, width=style.width, score_only=style.score_only)
             if style.json:
-                yield _object({"system": system, **found.record} if len(systems) > 1 else found.record)
+                yield fields.as_object({"system": system, **found.record} if len(systems) > 1 else found.record)
             else:
-                yield found.line + (f"\t{_spelled(system)}" if len(systems) > 1 else "") + "\n"
+                yield found.line + (f"\t{fields.spelled(system)}" if len(systems) > 1 else "") + "\n"
 
 
 def _comparisons(
@@ -252,7 +251,7 @@ def _comparisons(
 def _row(system: str, compared: Comparison, style: Style) -> str:
     """What a paired test found of one text."""
     if style.json:
-        return _object({"system": system, **asdict(compared)})
+        return fields.as_object({"system": system, **asdict(compared)})
     numbers = [
         "" if value is None else f"{value:.{digits}f}"
         for value, digits in (
@@ -263,7 +262,7 @@ def _row(system: str, compared: Comparison, style: Style) -> str:
         )
     ]
     metric = compared.metric if style.score_only else f"{compared.metric}|{compared.signature}"
-    return "\t".join([*numbers, metric, _spelled(system)]) + "\n"
+    return "\t".join([*numbers, metric, fields.spelled(system)]) + "\n"
 
 
 # --- single lines ----------------------------------------------------------------------------------------------------
@@ -283,15 +282,6 @@ def _sentences(name: str, config: MetricConfig, references: Sequence[str], path:
             continue
         hypothesis, *refs = bleu.read_text(lines)
         found = bleu.score_sentence(metric, hypothesis, refs, width=style.width, score_only=style.score_only)
-        yield _object({"sentence": number, **found.record}) if style.json else f"{found.line}\n"
+        yield fields.as_object({"sentence": number, **found.record}) if style.json else f"{found.line}\n"
     for other, count in zip(paths[1:], counts[1:], strict=True):
         metrics.require_same_length((path, counts[0]), (other, count))
-
-
-def _object(record: dict[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False) + "\n"
-
-
-def _spelled(name: str) -> str:
-    """A file's name on one line, bytes that are not UTF-8 as backslash, x and two digits."""
-    return report.one_line(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

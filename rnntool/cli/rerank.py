@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnntool.cli import metrics, options, report
+from rnntool.cli import fields, metrics, options, report
 from rnntool.config.metrics import MetricConfig
 from rnntool.errors import InputError, OptionError
 
@@ -264,4 +263,4 @@ def _chosen(lists: Iterable[NbestList], choose: Chooser) -> Iterator[tuple[Nbest
 def _record(nbest: NbestList, choice: Choice) -> str:
     """One answer as JSON."""
     values = {"id": nbest.id, "rank": choice.rank, "score": choice.score, "hypothesis": choice.text}
-    return json.dumps(values, ensure_ascii=False) + "\n"
+    return fields.as_object(values)

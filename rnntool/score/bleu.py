@@ -115,10 +115,14 @@ def build(
 
 def _require_tokenizer(name: str) -> None:
     """Raise OptionError if a tokenizer is not at hand: sacreBLEU would fetch a model for it, or say so in its words."""
+    from sacrebleu import BLEU, __version__
     from sacrebleu.metrics.bleu import _get_tokenizer
     from sacrebleu.tokenizers import tokenizer_spm
     from sacrebleu.utils import SACREBLEU_DIR
 
+    if name not in BLEU.TOKENIZERS:
+        what = f"{name} is unknown to sacrebleu {__version__}"
+        raise OptionError("--tokenize", what, "pip install --upgrade sacrebleu")
     if name in tokenizer_spm.SPM_MODELS:
         url = tokenizer_spm.SPM_MODELS[name]["url"]
         path = os.path.join(SACREBLEU_DIR, "models", os.path.basename(url))

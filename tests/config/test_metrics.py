@@ -13,7 +13,7 @@ from rnntool.config.metrics import METRICS, SMOOTHINGS, TOKENIZERS, MetricConfig
 
 def test_the_names_are_theirs() -> None:
     assert {name.upper() for name in METRICS} == set(THEIRS)
-    assert {*TOKENIZERS, "spm"} == set(sacrebleu.BLEU.TOKENIZERS)
+    assert set(sacrebleu.BLEU.TOKENIZERS) <= {*TOKENIZERS, "spm"}, "older versions have fewer"
     assert set(SMOOTHINGS) == set(sacrebleu.BLEU.SMOOTH_DEFAULTS)
 
 

@@ -108,6 +108,13 @@ def test_a_tokenizer_that_is_not_there_is_an_error_and_nothing_is_fetched(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_tokenizer_of_a_later_version_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sacrebleu.BLEU, "TOKENIZERS", ["13a"])
+    with pytest.raises(OptionError) as refused:
+        bleu.build("bleu", MetricConfig(tokenize="zh"), REFS)
+    assert str(refused.value) == f"--tokenize: zh is unknown to sacrebleu {sacrebleu.__version__}"
+
+
 def test_a_tokenizer_whose_packages_are_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from sacrebleu.tokenizers import tokenizer_ja_mecab
 
