@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rnntool.search.translator import Translator
     from rnntool.text.vocabulary import Vocabulary
 
+DIGITS = 6
+"""After the point, of what stands in lists."""
+
 TOGETHER = 1024
 """Lines of a file that are sorted by length before they are translated."""
 
@@ -108,7 +111,7 @@ def command(
     with report.output() as out:
         for group in groups:
             for found in task.translated(group):
-                out.writelines(_record(number, each, task, n_best) + "\n" for each in found)
+                out.write(task.record(number, found))
                 number += 1
             out.flush()
 
@@ -129,13 +132,14 @@ class _Task:
 
     def translated(self, lines: Sequence[str]) -> Iterator[list[Continuation]]:
         """The best targets of each line, in order."""
+        from rnntool.score.columns import batches_by
         from rnntool.search.continuation import Continuation
 
         ids = [[vocabulary.encode(line) for line in lines] for vocabulary in self.sources]
-        order = sorted((n for n in range(len(lines)) if ids[0][n]), key=lambda n: len(ids[0][n]))
+        written = [number for number, line in enumerate(ids[0]) if line]
         found: dict[int, list[Continuation]] = {}
-        for first in range(0, len(order), self.batch_size):
-            numbers = order[first : first + self.batch_size]
+        for places in batches_by([len(ids[0][number]) for number in written], self.batch_size):
+            numbers = [written[place] for place in places]
             batch = [[own[number] for number in numbers] for own in ids]
             found |= zip(numbers, self._search(batch), strict=True)
         for number in range(len(lines)):
@@ -154,11 +158,16 @@ class _Task:
             length_penalty=self.length_penalty,
         )
 
+    def record(self, number: int, found: Sequence[Continuation]) -> str:
+        """The targets of one line: the best as text, or all as a list."""
+        from rnntool.text.nbest import moses
+        from rnntool.text.nbest.lists import Hypothesis, NbestList
 
-def _record(number: int, found: Continuation, task: _Task, n_best: int | None) -> str:
-    """One target as a line."""
-    text = task.vocabulary.decode(found.ids)
-    if n_best is None:
-        return text
-    score = found.logprob / max(1, found.num_tokens) ** task.length_penalty
-    return f"{number} ||| {text} ||| F0= {found.logprob:.6f} ||| {score:.6f}"
+        texts = [self.vocabulary.decode(each.ids) for each in found]
+        if self.n_best is None:
+            return f"{texts[0]}\n"
+        hypotheses = (
+            Hypothesis(text, {"F0": (round(each.logprob, DIGITS),)}, round(each.score(self.length_penalty), DIGITS))
+            for text, each in zip(texts, found, strict=True)
+        )
+        return moses.write(NbestList(str(number), tuple(hypotheses)))

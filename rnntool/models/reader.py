@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from rnntool.nn.encoder import Encoder, reorder, reversal
 from rnntool.nn.noise import Noise
+from rnntool.nn.source import mask_of
 
 
 class Reader(nn.Module):
@@ -59,5 +60,5 @@ class Reader(nn.Module):
         memory, summary = self.encoder.run(x, lengths, noise=noise, dtype=dtype)
         if self.is_reversed:
             memory = reorder(memory, order)
-        mask = torch.arange(len(ids), device=ids.device)[:, None] < lengths  # (S, B)
-        return (memory * mask[:, :, None]).transpose(0, 1), mask.T, summary
+        mask = mask_of(lengths, len(ids))  # (B, S)
+        return memory.transpose(0, 1) * mask[:, :, None], mask, summary

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from rnntool.nn.cells.cell import Cell
 from rnntool.nn.noise import Noise
 from rnntool.nn.recurrent import Recurrent
+from rnntool.nn.source import mask_of
 
 
 class Encoder(nn.Module, ABC):
@@ -69,7 +70,7 @@ class Bag(Encoder):
         """As `Encoder.run`."""
         if noise is not None:
             x = noise.drop(x, noise.input)
-        is_there = torch.arange(len(x), device=x.device)[:, None] < lengths  # (S, B)
+        is_there = mask_of(lengths, len(x)).T  # (S, B)
         return x, (x * is_there[:, :, None]).sum(dim=0) / lengths[:, None]
 
     def init(self, generator: torch.Generator) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from rnntool.models.network import Network
 from rnntool.nn.cells.cell import State
 from rnntool.nn.precision import exact_products
+from rnntool.score.columns import batches_by, columns
 from rnntool.score.scorer import LogProbs, Scorer
 from rnntool.score.temperature import nll_at
 from rnntool.text.vocabulary import Vocabulary
@@ -102,21 +103,18 @@ class NetworkScorer:
 
     def _reset(self, lines: Sequence[Sequence[int]]) -> list[LogProbs]:
         """Every line on its own, lines of like length side by side."""
-        order = sorted(range(len(lines)), key=lambda number: len(lines[number]))
         scores: list[LogProbs] = [np.empty(0)] * len(lines)
         with torch.no_grad(), exact_products():
-            for first in range(0, len(order), self.batch_size):
-                numbers = order[first : first + self.batch_size]
+            for numbers in batches_by(list(map(len, lines)), self.batch_size):
                 for number, score in zip(numbers, self._side_by_side([lines[n] for n in numbers]), strict=True):
                     scores[number] = score
         return scores
 
     def _side_by_side(self, lines: Sequence[Sequence[int]]) -> Iterator[LogProbs]:
         eos = self.vocabulary.eos_id
-        lengths = torch.tensor([len(line) + 1 for line in lines], device=self._device)
-        ids = torch.full((int(lengths.max()) + 1, len(lines)), eos, device=self._device)  # (T + 1, B)
-        for column, line in enumerate(lines):
-            ids[1 : len(line) + 1, column] = torch.tensor(line, dtype=torch.long)
+        read, counted = columns(lines, eos)
+        ids = torch.cat([torch.full((1, len(lines)), eos), read]).to(self._device)  # (T + 1, B)
+        lengths = counted.to(self._device)
         state = self.network.state0(len(lines))
         scores = torch.zeros(len(ids) - 1, len(lines), dtype=torch.float64)
         for first in range(0, len(scores), WINDOW):

@@ -10,11 +10,10 @@ import torch
 
 from rnntool.models.network import Network
 from rnntool.nn.precision import exact_products
+from rnntool.score.columns import Ids, batches_by, columns
 from rnntool.score.perplexity import Tally
 from rnntool.score.scorer import LogProbs
 from rnntool.text.corpus import Corpus
-
-Ids = Sequence[int]
 
 TOGETHER = 2048
 """Pairs that are sorted by length and computed before the next are looked at."""
@@ -32,11 +31,10 @@ def score_pairs(
         ends: ids of `</s>`, of the source and of the target.
         batch_size: pairs computed side by side; changes speed and memory alone.
     """
-    order = sorted(range(len(targets)), key=lambda n: (len(targets[n]), len(sources[n])))
+    lengths = [(len(target), len(source)) for target, source in zip(targets, sources, strict=True)]
     scores: list[LogProbs] = [np.empty(0)] * len(targets)
     with torch.no_grad(), exact_products():
-        for first in range(0, len(order), batch_size):
-            numbers = order[first : first + batch_size]
+        for numbers in batches_by(lengths, batch_size):
             part = _side_by_side(network, [sources[n] for n in numbers], [targets[n] for n in numbers], ends)
             for number, score in zip(numbers, part, strict=True):
                 scores[number] = score
@@ -55,15 +53,6 @@ def _side_by_side(
     found = -nll.double().cpu()
     for column, count in enumerate(counts.tolist()):
         yield found[:count, column].numpy()
-
-
-def columns(lines: Sequence[Ids], end: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lines side by side, (T, B), each with its `</s>` and filled up with it; and their lengths with it, (B,)."""
-    lengths = torch.tensor([len(line) + 1 for line in lines])
-    ids = torch.full((int(lengths.max()), len(lines)), end)
-    for column, line in enumerate(lines):
-        ids[: len(line), column] = torch.tensor(line, dtype=torch.long)
-    return ids, lengths
 
 
 def score_corpora(network: Network, eos_id: int, source: Corpus, target: Corpus) -> Tally:

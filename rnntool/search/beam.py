@@ -133,7 +133,4 @@ class _Search:
         return self._sorted([*self.finished, *cut])
 
     def _sorted(self, continuations: list[Continuation]) -> list[Continuation]:
-        return sorted(continuations, key=lambda each: -self._score(each))[: self.num_best]
-
-    def _score(self, continuation: Continuation) -> float:
-        return continuation.logprob / float(max(1, continuation.num_tokens) ** self.length_penalty)
+        return sorted(continuations, key=lambda each: -each.score(self.length_penalty))[: self.num_best]

@@ -24,3 +24,7 @@ class Continuation:
     def num_tokens(self) -> int:
         """The tokens that `logprob` is of."""
         return len(self.ids) + self.has_ended
+
+    def score(self, length_penalty: float) -> float:
+        """What it competes by: log P / length^a, a being `length_penalty`."""
+        return self.logprob / float(max(1, self.num_tokens) ** length_penalty)

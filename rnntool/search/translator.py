@@ -17,7 +17,7 @@ from torch import Tensor
 from rnntool.models.network import Network
 from rnntool.nn.cells.cell import State
 from rnntool.nn.source import Source
-from rnntool.score.pairs import Ids, columns
+from rnntool.score.columns import Ids, columns
 from rnntool.search.predictor import Predictor, Prefixes
 
 

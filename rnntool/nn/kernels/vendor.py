@@ -89,37 +89,30 @@ def lstm_filled(cell: LSTM, w: Weights, x: Tensor, state: State, *, dtype: torch
         F.pad(x, (0, more_inputs, 0, more_streams)),
         *(F.pad(s, (0, more_units, 0, more_streams))[None] for s in state),
     ]
-    weight_ih, weight_hh, bias, inputs, h, c = (_Enter.apply(t, dtype) for t in filled)  # type: ignore[no-untyped-call]
+    weight_ih, weight_hh, bias, inputs, h, c = (_cast(t, dtype, 1 / GRADIENT_SCALE) for t in filled)
     weights = [weight_ih, weight_hh, bias, torch.zeros_like(bias)]
     found = torch.lstm(inputs, (h, c), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
-    out, h, c = (_Leave.apply(t, x.dtype) for t in found)  # type: ignore[no-untyped-call]
+    out, h, c = (_cast(t, x.dtype, GRADIENT_SCALE) for t in found)
     return out[:, :B, :H], (h[0, :B, :H], c[0, :B, :H])
 
 
-class _Enter(torch.autograd.Function):
-    """Into a dtype of small range; gradients come back `GRADIENT_SCALE` times too long, and are made up for."""
+def _cast(t: Tensor, dtype: torch.dtype, scale: float) -> Tensor:
+    cast: Tensor = _Cast.apply(t, dtype, scale)  # type: ignore[no-untyped-call]
+    return cast
+
+
+class _Cast(torch.autograd.Function):
+    """Another dtype, and gradients that come back in the old one, times a number; multiplied in the wider of the two."""
 
     @staticmethod
-    def forward(ctx: Any, t: Tensor, dtype: torch.dtype) -> Tensor:
-        ctx.before = t.dtype
+    def forward(ctx: Any, t: Tensor, dtype: torch.dtype, scale: float) -> Tensor:
+        ctx.before, ctx.scale = t.dtype, scale
         return t.to(dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return grad.to(ctx.before) / GRADIENT_SCALE, None
-
-
-class _Leave(torch.autograd.Function):
-    """Out of it."""
-
-    @staticmethod
-    def forward(ctx: Any, t: Tensor, dtype: torch.dtype) -> Tensor:
-        ctx.before = t.dtype
-        return t.to(dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return (grad * GRADIENT_SCALE).to(ctx.before), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        wide = grad.to(torch.promote_types(grad.dtype, ctx.before))
+        return (wide * ctx.scale).to(ctx.before), None, None
 
 
 def _lstm(cell: LSTM, w: Weights, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, State]:
