@@ -73,6 +73,11 @@ PAIRS, MODEL, NOISE, UPDATE, RATE, END, RUN = (
 )
 
 
+def _pair_files(name: str, *, help: str) -> options.Decorator:
+    """An option for one side of pairs: files, in an order."""
+    return options.option(name, section=PAIRS, type=options.type_of_file, metavar="FILE", multiple=True, help=help)
+
+
 class _Duration(click.ParamType):  # type: ignore[type-arg]
     """A time such as 90s, 40m or 1.5h, in seconds."""
 
@@ -92,38 +97,10 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @options.option(
     "--valid", type=options.type_of_file, metavar="FILE", multiple=True, help="Validate on FILE; may be repeated."
 )
-@options.option(
-    "--src",
-    section=PAIRS,
-    type=options.type_of_file,
-    metavar="FILE",
-    multiple=True,
-    help="Sources, one for each line of --tgt; may be repeated.",
-)
-@options.option(
-    "--tgt",
-    section=PAIRS,
-    type=options.type_of_file,
-    metavar="FILE",
-    multiple=True,
-    help="Targets, in place of TEXT; may be repeated.",
-)
-@options.option(
-    "--valid-src",
-    section=PAIRS,
-    type=options.type_of_file,
-    metavar="FILE",
-    multiple=True,
-    help="Sources of the validation.",
-)
-@options.option(
-    "--valid-tgt",
-    section=PAIRS,
-    type=options.type_of_file,
-    metavar="FILE",
-    multiple=True,
-    help="Targets of the validation.",
-)
+@_pair_files("--src", help="Sources, one for each line of --tgt; may be repeated.")
+@_pair_files("--tgt", help="Targets, in place of TEXT; may be repeated.")
+@_pair_files("--valid-src", help="Sources of the validation.")
+@_pair_files("--valid-tgt", help="Targets of the validation.")
 @options.option(
     "--src-vocab",
     section=PAIRS,
@@ -389,6 +366,9 @@ def _check_pairs(given: dict[str, Any]) -> None:
             raise OptionError(" and ".join(names), f"{len(given[sources])} files and {len(given[targets])}")
     if given["encoder"] == "none":
         raise OptionError("--encoder", "somebody must read --src")
+    for name in ("clip_step", "bptt_every", "watch"):
+        if given[name]:
+            raise OptionError(f"--{name.replace('_', '-')}", "is for language models; leave it out with --src")
 
 
 def _carry_out(

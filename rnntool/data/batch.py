@@ -15,8 +15,8 @@ class Position:
 
     Args:
         epoch: passes completed.
-        index: batches, or groups of lines, of this epoch that are done.
-        offset: tokens of the current group of lines that are done.
+        index: batches, or groups of lines, or pools of pairs, of this epoch that are done.
+        offset: tokens of the current group, or batches of the current pool, that are done.
     """
 
     epoch: int = 0

@@ -113,6 +113,9 @@ def load_network(job: Job, *, without_weights: bool = False) -> Model:
     """
     if job.init is not None:
         model = load_model(find_model(job.init))
+        if bool(job.sources) != (model.source_vocabulary is not None):
+            what = "reads sources, and there are none" if not job.sources else "a language model, which reads no --src"
+            raise ModelError(job.init, what)
         asked = _settle_output(job.network, model.vocabulary)
         for name in job.fixed:
             have, want = getattr(model.config, name), getattr(asked, name)

@@ -95,6 +95,12 @@ PAIRS = ["--src", "train.en", "--tgt", "train.de"]
         ([*PAIRS, "--valid-src", "test.en"], "--valid-src and --valid-tgt: 1 files and 0"),
         ([*PAIRS, "--hold-out", "0.1", "--link", "wire"], "--link: unknown link 'wire'"),
         ([*PAIRS, "--hold-out", "0.1", "--context", "carry"], "--context: pairs are independent of each other"),
+        (
+            [*PAIRS, "--hold-out", "0.1", "--clip-step", "1"],
+            "--clip-step: is for language models; leave it out with --src",
+        ),
+        ([*PAIRS, "--hold-out", "0.1", "--bptt-every", "5"], "--bptt-every: is for language models"),
+        ([*PAIRS, "--hold-out", "0.1", "--watch"], "--watch: is for language models"),
     ],
 )
 def test_options_of_pairs_that_do_not_go_together(run: Run, toys: Path, words: list[str], message: str) -> None:
@@ -109,6 +115,14 @@ def test_sources_and_targets_of_different_lengths(run: Run, toys: Path, tmp_path
     done = run("train", *TRAIN[:-2], *words, cwd=toys)
     assert done.status == 1
     assert done.err.startswith("rnntool train: train.en: 400 lines, and test.de has 40; line n answers line n")
+
+
+def test_what_a_run_starts_from_reads_sources_if_there_are_any(run: Run, toys: Path, tmp_path: Path) -> None:
+    out = ["-o", tmp_path / "new"]
+    done = run("train", "--init", "run", *PAIRS, "--hold-out", "0.1", *out, cwd=toys)
+    assert (done.status, done.err) == (1, "rnntool train: run: a language model, which reads no --src\n")
+    done = run("train", "--init", "ende", "--hold-out", "0.1", *out, "train.txt", cwd=toys)
+    assert (done.status, done.err) == (1, "rnntool train: ende: reads sources, and there are none\n")
 
 
 @pytest.mark.parametrize("link", ["init", "each", "attention:dot"])
