@@ -38,9 +38,9 @@ OUTSIDE: dict[str, set[str]] = {
     "models": {"torch"},
     "checkpoint": {"torch", "safetensors", "numpy"},
     "score": {"torch", "numpy"},
-    "search": {"torch"},
+    "search": {"torch", "numpy"},
     "train": {"torch"},
-    "bench": {"torch"},
+    "bench": {"torch", "numpy"},
     "cli": {"click", "rich"},
 }
 """The packages beside the standard library that a room may name."""

@@ -127,7 +127,7 @@ def test_the_benchmark_prints_its_table(tmp_path: Path) -> None:
     assert heading.split() == ["measured", "on", "one", "thread", "wanted", "found"]
     assert len(rows) == 9
     assert all(float(row.split()[-1]) > 0 for row in rows)
-    assert len((tmp_path / "records.jsonl").read_text().splitlines()) > 20
+    assert len((tmp_path / "records.jsonl").read_text().splitlines()) >= 2 * len(rows)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
+import numpy as np
 import torch
 
 from rnntool import __version__
@@ -21,14 +22,17 @@ from rnntool.bench.gate import LIMITS, gradient_error
 from rnntool.bench.stock import StockModel, StockTrainer, StockWriter
 from rnntool.bench.timing import Timing, clock_name, take_turns
 from rnntool.bench.workload import Workload, batch_of
+from rnntool.data.batch import Batch
 from rnntool.errors import TrainingError
+from rnntool.nn.cells.cell import State
 from rnntool.nn.output.fused import BLOCK_BYTES
 from rnntool.nn.precision import has_bf16, has_int8
-from rnntool.search.drawing import Bend, uniform
+from rnntool.search.drawing import Bend, uniform_each
 from rnntool.search.predictor import Predictor
 from rnntool.search.sampling import sample_stream
 from rnntool.search.stride import Strider
 from rnntool.train.optimizer import build_optimizer, measure_gradients, takes_rows
+from rnntool.train.recording import WARM_UP, Recorder, Recording, working_stream
 from rnntool.train.spending import expect
 from rnntool.train.step import backward, noise_of
 
@@ -36,6 +40,8 @@ Record = dict[str, Any]
 
 EOS = 1
 """The word that ends a line in the random texts."""
+
+LEARNING_RATE = 1e-4
 
 STREAMS = 64
 """Texts that `batch` writes side by side."""
@@ -56,8 +62,9 @@ def train(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: 
 
     products = ceiling.products(device, tuple(dict.fromkeys([torch.float32, dtype])))
     tasks: dict[str, Callable[[], object]] = {"rnntool": ours.step, "torch": stock_step, **products}
-    timings = take_turns(tasks, rounds=rounds, device=device)
-    update = take_turns({"update": ours.update}, rounds=rounds, device=device)["update"]
+    with working_stream(device):
+        timings = take_turns(tasks, rounds=rounds, device=device, warm_up=WARM_UP + 1)
+        update = take_turns({"update": ours.update}, rounds=rounds, device=device)["update"]
     common = {**_machine(device), **_shape(workload), "precision": ceiling.name_of(dtype)}
     ceilings = {
         f"ceiling_gflops_{name}": round(ceiling.gflops(timing.minimum), 1)
@@ -80,8 +87,9 @@ def train(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: 
             record |= {
                 "plan": ",".join(layer.plan.backend for layer in ours.network.decoder.stack),
                 "gradient_error": float(f"{error:.2g}"),
+                "recorded": ours.is_recorded,
                 "update_seconds_min": update.minimum,
-                "update_share": round(update.minimum / timing.minimum, 4),
+                **({} if ours.is_recorded else {"update_share": round(update.minimum / timing.minimum, 4)}),
                 "largest_block_of_logits": BLOCK_BYTES,
             }
         yield record
@@ -118,17 +126,17 @@ def head(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: i
 def generate(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
     """One running text, at each precision, against stock torch one step at a time."""
     del dtype
-    return _write(workload, device, rounds, 1, 40)
+    return _write(workload, device, rounds, 1, 48)
 
 
 def batch(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
     """The same for many texts side by side."""
     del dtype
-    return _write(workload, device, rounds, STREAMS, 10)
+    return _write(workload, device, rounds, STREAMS, 16)
 
 
 def _write(workload: Workload, device: torch.device, rounds: int, streams: int, length: int) -> Iterator[Record]:
-    """Texts of `length` tokens each."""
+    """Texts of `length` tokens each, whole strides."""
     network = workload.build(device)
     writer = StockWriter(StockModel(workload.network.parsed_arch, workload.vocab_size).to(device), streams)
     precisions = ["fp64", "fp32"] if device.type != "mps" else ["fp32"]
@@ -162,26 +170,41 @@ CASES: Mapping[str, Callable[[Workload, torch.device, torch.dtype, int], Iterato
 
 
 class _Ours:
-    """Training steps as the training loop does them."""
+    """Training steps as the training loop does them: on a GPU recorded, where they can be."""
 
     def __init__(self, workload: Workload, device: torch.device, dtype: torch.dtype) -> None:
         self.workload = workload
+        self.device = device
         self.dtype = dtype
         self.network = workload.build(device)
-        self.sparse = takes_rows(workload.training, self.network)
-        rows = [self.network.embedding] if self.sparse else []
+        takes_embedding_rows = takes_rows(workload.training, self.network)
+        self.sparse = takes_embedding_rows and device.type == "cpu"
+        rows = [self.network.embedding] if takes_embedding_rows else []
         self.optimizer = build_optimizer(workload.training, self.network.parameters(), rows)
-        self.optimizer.lr = 1e-4
+        self.optimizer.lr = LEARNING_RATE
+        can_record = self.optimizer.is_recordable and self.network.output.is_recordable
+        self.recorder = Recorder(can_record and device.type == "cuda", self._recording)
         self.noise = noise_of(workload.training, torch.Generator(device))
         self.state = self.network.state0(workload.training.batch_size)
         self.windows = cycle(workload.windows(device))
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a step replays what was recorded."""
+        return self.recorder.recording_of([batch_of(self.workload.windows(self.device)[0])], self.state) is not None
+
     def step(self) -> None:
         """Gradients and update."""
+        window = batch_of(next(self.windows))
+        recording = self.recorder.recording_of([window], self.state)
+        if recording:
+            found, self.state = recording(window, self.state, LEARNING_RATE)
+            found.tolist()
+            return
         self.optimizer.zero_grad()
         _, self.state = backward(
             self.network,
-            batch_of(next(self.windows)),
+            window,
             self.state,
             self.workload.training,
             noise=self.noise,
@@ -198,24 +221,30 @@ class _Ours:
         )
         self.optimizer.step(divisor)
 
+    def _recording(self, window: Batch, state: State) -> Recording:
+        training = self.workload.training
+        return Recording(
+            self.network, training, self.optimizer, noise=self.noise, dtype=self.dtype, window=window, state=state
+        )
+
 
 def _stream(predictor: Predictor, length: int) -> Callable[[], object]:
     """One running text, as `rnntool generate --words` writes it."""
     seeds = iter(range(1 << 30))
-    return lambda: list(sample_stream(predictor, bend=Bend(), num_tokens=length, carry=True, seed=next(seeds)))
+    strider = Strider(predictor, Bend(), batch_size=1)
+    return lambda: list(sample_stream(strider, num_tokens=length, carry=True, seed=next(seeds)))
 
 
 def _streams(predictor: Predictor, streams: int, length: int) -> Callable[[], object]:
     """Several running texts side by side."""
     strider = Strider(predictor, Bend(), batch_size=streams)
+    numbers = np.arange(streams, dtype=np.uint64)
+    ahead = np.arange(strider.length, dtype=np.uint64)[:, None]
 
     def write() -> None:
         prefix = predictor.begin(()).at([0] * streams)
         for position in range(0, length, strider.length):
-            places = range(position, position + strider.length)
-            _, _, prefix = strider.advance(
-                prefix, [[uniform(1, stream, at) for stream in range(streams)] for at in places]
-            )
+            _, _, prefix = strider.advance(prefix, uniform_each(1, numbers, ahead + np.uint64(position)))
 
     return write
 

@@ -40,9 +40,9 @@ class Timing:
 
 
 def take_turns(
-    tasks: Mapping[str, Callable[[], object]], *, rounds: int, device: torch.device, calls: int = 1
+    tasks: Mapping[str, Callable[[], object]], *, rounds: int, device: torch.device, calls: int = 1, warm_up: int = 1
 ) -> dict[str, Timing]:
-    """Time each task once a round, after one call that does not count.
+    """Time each task once a round, after calls that do not count.
 
     On one thread of a processor the time is that of the processor, else that of the clock.
 
@@ -51,10 +51,12 @@ def take_turns(
         rounds: how many times each is timed.
         device: where they compute.
         calls: of a task that are timed as one, for tasks shorter than a clock can tell.
+        warm_up: calls of each task before the first round.
     """
     clock = time.perf_counter if device.type != "cpu" or torch.get_num_threads() > 1 else time.thread_time
     for task in tasks.values():
-        task()
+        for _ in range(warm_up):
+            task()
     taken: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():

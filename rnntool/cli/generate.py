@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rnntool.search.continuation import Continuation
     from rnntool.search.drawing import Bend
     from rnntool.search.predictor import Predictor
+    from rnntool.search.stride import Strider
     from rnntool.text.vocabulary import Vocabulary
 
 PROMPTS_TOGETHER = 1024
@@ -206,9 +207,10 @@ class _Task:
     def answers(self, groups: Iterable[list[str]]) -> Iterator[_Answer]:
         """Lines for every prompt, in order."""
         first = 0
+        strider = self._strider(self.batch_size)
         for prompts in groups:
             ids = [self.vocabulary.encode(prompt) for prompt in prompts]
-            continuations = self._drawn(ids, first) if self.beam is None else self._found(ids, self.beam)
+            continuations = self._drawn(strider, ids, first) if self.beam is None else self._found(ids, self.beam)
             for place, continuation in enumerate(continuations):
                 number, sample = divmod(place, self.samples)
                 text = self._joined(prompts[number], ids[number], continuation)
@@ -219,11 +221,16 @@ class _Task:
         """The lines of one running text."""
         from rnntool.search.sampling import sample_stream
 
-        lines = sample_stream(self.predictor, bend=self.bend, num_tokens=num_tokens, carry=carry, seed=self.seed)
+        lines = sample_stream(self._strider(1), num_tokens=num_tokens, carry=carry, seed=self.seed)
         for number, line in enumerate(lines):
             yield _Answer(0, number, self.vocabulary.decode(line.ids), line)
 
-    def _drawn(self, prompts: list[list[int]], first: int) -> Iterator[Continuation]:
+    def _strider(self, batch_size: int) -> Strider:
+        from rnntool.search.stride import Strider
+
+        return Strider(self.predictor, self.bend, batch_size=batch_size)
+
+    def _drawn(self, strider: Strider, prompts: list[list[int]], first: int) -> Iterator[Continuation]:
         from rnntool.search.sampling import Wish, sample_lines
 
         def wishes() -> Iterator[Wish]:
@@ -232,14 +239,7 @@ class _Task:
                 for sample in range(self.samples):
                     yield Wish(prefix, number, sample)
 
-        return sample_lines(
-            self.predictor,
-            wishes(),
-            bend=self.bend,
-            max_tokens=self.max_tokens,
-            batch_size=self.batch_size,
-            seed=self.seed,
-        )
+        return sample_lines(strider, wishes(), max_tokens=self.max_tokens, seed=self.seed)
 
     def _found(self, prompts: list[list[int]], beam_size: int) -> Iterator[Continuation]:
         from rnntool.search.beam import beam_search

@@ -7,6 +7,9 @@ Source: Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +18,22 @@ ROUNDS = 4
 Index = NDArray[np.int64]
 
 
+Whole = NDArray[np.uint64]
+
+
 def mix(*numbers: int) -> int:
     """One well-spread 63-bit seed from several numbers, the same everywhere (SplitMix64, Steele et al. 2014)."""
-    state = 0
+    return int(_mixed(numbers))
+
+
+def mix_each(*numbers: int | Whole) -> Whole:
+    """As `mix`, of the elements of arrays, which are broadcast."""
+    return np.asarray(_mixed(numbers), dtype=np.uint64)
+
+
+def _mixed(numbers: Iterable[Any]) -> Any:
+    """Python's whole numbers, or arrays of numpy's that wrap around by themselves."""
+    state: Any = 0
     for number in numbers:
         state = (state + number + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
         state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF

@@ -11,10 +11,12 @@ import functools
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from rnntool.data.order import mix
+from rnntool.data.order import Whole, mix, mix_each
 
 UNIFORM_BITS = 48
 """Few enough that a uniform number below 1 times any sum stays below the sum."""
@@ -77,3 +79,9 @@ def draw(log_probs: Tensor, uniforms: Tensor, bend: Bend) -> Tensor:
 def uniform(*key: int) -> float:
     """A number in (0, 1) that is a function of its key."""
     return ((mix(*key) >> (63 - UNIFORM_BITS)) + 0.5) / (1 << UNIFORM_BITS)
+
+
+def uniform_each(*key: int | Whole) -> NDArray[np.float64]:
+    """As `uniform`, of the elements of arrays, which are broadcast."""
+    bits = mix_each(*key) >> np.uint64(63 - UNIFORM_BITS)
+    return (bits.astype(np.float64) + 0.5) / (1 << UNIFORM_BITS)

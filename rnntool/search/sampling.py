@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
+import numpy as np
+
 from rnntool.search.continuation import Continuation
-from rnntool.search.drawing import Bend, uniform
-from rnntool.search.predictor import Predictor, Prefixes, together
+from rnntool.search.drawing import uniform, uniform_each
+from rnntool.search.predictor import Prefixes, together
 from rnntool.search.stride import Strider
 
 
@@ -46,50 +48,37 @@ class _Line:
         return Continuation(tuple(self.ids), self.logprob, self.has_ended)
 
 
-def sample_lines(
-    predictor: Predictor,
-    wishes: Iterable[Wish],
-    *,
-    bend: Bend,
-    max_tokens: int,
-    batch_size: int,
-    seed: int,
-    stride: int | None = None,
-) -> Iterator[Continuation]:
+def sample_lines(strider: Strider, wishes: Iterable[Wish], *, max_tokens: int, seed: int) -> Iterator[Continuation]:
     """Draw a line for each wish, in their order, each out as soon as it and those before it are done.
 
     A row that is done makes place for the next wish at once.
 
     Args:
-        predictor: the model.
+        strider: draws the tokens; how many rows and how many at once changes speed and memory alone.
         wishes: taken as they are needed.
-        bend: what is done to each distribution.
         max_tokens: limit of each line's length, `</s>` not counted.
-        batch_size: rows computed together; changes speed and memory alone.
         seed: of all draws.
-        stride: tokens drawn at once; None for what suits the device; changes speed alone.
     """
-    strider = Strider(predictor, bend, batch_size=batch_size, length=stride)
+    eos_id = strider.predictor.eos_id
     waiting = enumerate(wishes)
     rows: list[tuple[int, Wish, _Line]] = []
     prefixes: list[Prefixes] = []  # of all rows: one part, and one for each new row
     done: dict[int, Continuation] = {}
     next_out = 0
+    ahead = np.arange(strider.length, dtype=np.uint64)[:, None]
     while True:
-        for number, wish in islice(waiting, batch_size - len(rows)):
+        for number, wish in islice(waiting, strider.batch_size - len(rows)):
             rows.append((number, wish, _Line()))
             prefixes.append(wish.prefix)
         if not rows:
             return
-        uniforms = [
-            [uniform(seed, wish.prompt, wish.sample, len(line.ids) + ahead) for _, wish, line in rows]
-            for ahead in range(strider.length)
-        ]
+        keys = np.array([(wish.prompt, wish.sample, len(line.ids)) for _, wish, line in rows], dtype=np.uint64).T
+        uniforms = uniform_each(seed, keys[0], keys[1], keys[2] + ahead)
         ids, gains, after = strider.advance(together(prefixes), uniforms)
         going_on = []
         for index, (number, _, line) in enumerate(rows):
             for id_, gain in zip((each[index] for each in ids), (each[index] for each in gains), strict=True):
-                if line.take(id_, gain, predictor.eos_id) or len(line.ids) == max_tokens:
+                if line.take(id_, gain, eos_id) or len(line.ids) == max_tokens:
                     done[number] = line.made()
                     break
             else:
@@ -101,20 +90,16 @@ def sample_lines(
             next_out += 1
 
 
-def sample_stream(
-    predictor: Predictor, *, bend: Bend, num_tokens: int, carry: bool, seed: int, stride: int | None = None
-) -> Iterator[Continuation]:
+def sample_stream(strider: Strider, *, num_tokens: int, carry: bool, seed: int) -> Iterator[Continuation]:
     """Draw a running text of so many tokens, `</s>` counted, line after line; the last one ends where the tokens do.
 
     Args:
-        predictor: the model.
-        bend: what is done to each distribution.
+        strider: draws the tokens.
         num_tokens: length of the text.
         carry: whether a line's end leaves the state as it is; otherwise the next line begins anew.
         seed: of all draws.
-        stride: as for `sample_lines`.
     """
-    strider = Strider(predictor, bend, batch_size=1, length=stride)
+    predictor = strider.predictor
     prefix = predictor.begin(())
     line = _Line()
     position = 0

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rnntool.search.drawing import Bend, draw
@@ -33,12 +35,13 @@ class Strider:
     def __init__(self, predictor: Predictor, bend: Bend, *, batch_size: int, length: int | None = None) -> None:
         is_recorded = predictor.device.type == "cuda" and predictor.is_recordable
         self.length = length or (GPU_STRIDE if is_recorded else 1)
-        self._predictor = predictor
+        self.predictor = predictor
+        self.batch_size = batch_size
         self._bend = bend
         self._recording = _Recording(self, batch_size) if is_recorded else None
 
     def advance(
-        self, prefixes: Prefixes, uniforms: Sequence[Sequence[float]]
+        self, prefixes: Prefixes, uniforms: Sequence[Sequence[float]] | NDArray[np.float64]
     ) -> tuple[list[list[int]], list[list[float]], Prefixes]:
         """One stride.
 
@@ -49,7 +52,7 @@ class Strider:
         Returns:
             For each token of the stride B ids, and their B log-probabilities; and the prefixes with all but the last read.
         """
-        numbers = torch.tensor(uniforms, dtype=torch.float64).to(self._predictor.log_weights)  # (K, B)
+        numbers = torch.as_tensor(uniforms, dtype=torch.float64).to(self.predictor.log_weights)  # (K, B)
         work = self.work if self._recording is None else self._recording.replay
         ids, gains, after = work(prefixes, numbers)
         return ids.tolist(), gains.tolist(), after
@@ -59,7 +62,7 @@ class Strider:
         """As `advance`, in tensors: uniforms, ids and log-probabilities are (K, B)."""
         ids, gains = [], []
         for numbers in uniforms:
-            log_probs, state = self._predictor.step(prefixes)
+            log_probs, state = self.predictor.step(prefixes)
             chosen = draw(log_probs, numbers, self._bend)
             ids.append(chosen)
             gains.append(log_probs.gather(1, chosen[:, None])[:, 0])

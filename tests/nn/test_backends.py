@@ -104,10 +104,12 @@ def test_a_fast_path_in_bfloat16_is_its_reference_within_that_precision(
 
 
 @pytest.mark.parametrize(
-    ("dtype", "limit"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.float16, 5e-3)], ids=str
+    ("dtype", "limit"),
+    [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.float16, 5e-3), (torch.bfloat16, 2e-2)],
+    ids=str,
 )
 def test_an_lstm_filled_up_to_whole_tiles_is_the_lstm(dtype: torch.dtype, limit: float, draw: Draw) -> None:
-    """What a GPU computes in float16, here in other dtypes, too: 10 units of 128, 3 streams of 8."""
+    """What a GPU computes in half precision, here in other dtypes, too: 10 units of 16 or 128, 3 streams of 8."""
     cell = build_cell(parse_arch("lstm:10"), 6)
     assert isinstance(cell, LSTM)
     outside = torch.float64 if dtype is torch.float64 else torch.float32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,17 @@ import sys, torch
 from rnntool.nn.output.block import load_kernel
 from tests.nn.test_block import difference
 print(difference(load_kernel(), sys.argv[1], int(sys.argv[2]), "cpu"))
+"""
+
+COMPILATION = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from rnntool.nn.kernels.softmax import kernel
+signature = {"weights": "*fp32", "log_z": "*fp32", "vocab_size": "i32", "span": "constexpr"}
+for dtype in ("fp32", "bf16"):
+    source = ASTSource(kernel, {"z": f"*{dtype}", **signature}, constexprs={"span": 4096})
+    print(len(triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]) > 0)
 """
 
 
@@ -43,20 +55,27 @@ def test_kernel_and_twin_agree_in_the_interpreter(dtype: str, vocab_size: int, m
     assert float(done.stdout) < 4
 
 
+def test_the_kernel_compiles_for_a_gpu_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="triton is not installed")
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", COMPILATION], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\nTrue\n"
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(("dtype", "vocab_size"), CASES)
 def test_kernel_and_twin_agree_on_a_gpu(dtype: str, vocab_size: int) -> None:
     normalize = block.load_kernel()
     if normalize is None:
         pytest.skip("triton is not installed")
-    assert difference(normalize, dtype, vocab_size, "cuda") < 4
+    assert difference(normalize, dtype, vocab_size, "cuda") < 16  # exp of -60 with an argument rounded in float32
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_is_the_same_whichever_way_a_block_is_normalised(
     smoothing: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the twin in the kernel's place, the way of a GPU can be taken here."""
+    """With the twin in the kernel's place, the way of a GPU can be taken here, sides filled up and all."""
 
     def losses() -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(1)
@@ -71,5 +90,6 @@ def test_the_loss_is_the_same_whichever_way_a_block_is_normalised(
 
     plain = losses()
     monkeypatch.setattr(fused, "normalizer_for", lambda device: block.normalize_reference)
+    monkeypatch.setattr(fused, "_tile", lambda device: fused.TILE)
     for one, other in zip(losses(), plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)

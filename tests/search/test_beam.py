@@ -12,6 +12,7 @@ from rnntool.search.continuation import Continuation
 from rnntool.search.drawing import Bend
 from rnntool.search.predictor import Predictor, Prefixes, together
 from rnntool.search.sampling import Wish, sample_lines
+from rnntool.search.stride import Strider
 from tests.search.conftest import EOS, network, predictor
 
 PROMPTS = [[], [3], [4, 5], [3, 3, 3], [6]]
@@ -50,11 +51,9 @@ def test_a_wide_beam_finds_what_trying_everything_finds() -> None:
 def test_a_beam_of_one_takes_the_likeliest_word_each_time() -> None:
     model = predictor()
     greedy = sample_lines(
-        model,
+        Strider(model, Bend(temperature=0), batch_size=3),
         (Wish(model.begin(ids), number, 0) for number, ids in enumerate(PROMPTS)),
-        bend=Bend(temperature=0),
         max_tokens=10,
-        batch_size=3,
         seed=1,
     )
     for (found,), line in zip(search(model, beam_size=1), greedy, strict=True):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnntool.search.drawing import Bend, draw, uniform
+from rnntool.search.drawing import Bend, draw, uniform, uniform_each
 
 P = torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64)
 
@@ -82,6 +83,14 @@ def test_uniform_numbers_are_a_function_of_their_key() -> None:
     assert len(set(numbers)) == 10_000
     assert sum(numbers) / 10_000 == pytest.approx(0.5, abs=0.01)
     assert sum(number < 0.1 for number in numbers) == pytest.approx(1000, abs=100)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**63 + 5])
+def test_of_arrays_each_element_has_its_number(seed: int) -> None:
+    keys = np.array([[0, 3, 7], [2, 0, 1]], dtype=np.uint64)
+    found = uniform_each(seed, keys[0], keys[1][:, None])
+    expected = [[uniform(seed, first, second) for first in (0, 3, 7)] for second in (2, 0, 1)]
+    assert found.tolist() == expected
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**40))

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from rnntool.ngram.witten_bell import WittenBell
+from rnntool.nn.precision import has_bf16, has_int8
 from rnntool.search.beam import beam_search
 from rnntool.search.drawing import Bend
 from rnntool.search.ngram import NgramPart
 from rnntool.search.predictor import PRECISIONS, Predictor, together
 from rnntool.search.sampling import Wish, sample_lines
+from rnntool.search.stride import Strider
 from rnntool.text.vocabulary import Vocabulary
 from tests.ngram.conftest import LINES, estimated
 from tests.search.conftest import network
@@ -67,12 +69,16 @@ def test_n_grams_and_a_network_on_a_gpu_draw_what_they_draw_on_a_processor() -> 
     for device in ("cpu", "cuda"):
         one = Predictor([net.to(device), part], [0.25, 0.75], eos_id=1)
         wishes = [Wish(one.begin(ids), 0, sample) for sample, ids in enumerate(([], [3, 4], [], []))]
-        drawn.append([line.ids for line in sample_lines(one, wishes, bend=Bend(), max_tokens=9, batch_size=3, seed=1)])
+        drawn.append(
+            [line.ids for line in sample_lines(Strider(one, Bend(), batch_size=3), wishes, max_tokens=9, seed=1)]
+        )
     assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_n_grams_are_mixed_with_networks(precision: str) -> None:
+    if not {"bf16": has_bf16(torch.device("cpu")), "int8": has_int8()}.get(precision, True):
+        pytest.skip(f"this processor does not compute in {precision} by itself")
     size = len(MODEL.vocabulary)
     net = network(vocab_size=size)
     part = NgramPart(MODEL, MODEL.vocabulary)
@@ -92,7 +98,7 @@ def test_what_is_drawn_has_the_score_that_the_model_gives_it(order: int) -> None
     one = predictor(order=order)
     model = one.models[0].model  # type: ignore[union-attr]
     wishes = [Wish(one.begin(()), 0, sample) for sample in range(30)]
-    lines = list(sample_lines(one, wishes, bend=Bend(), max_tokens=20, batch_size=7, seed=1))
+    lines = list(sample_lines(Strider(one, Bend(), batch_size=7), wishes, max_tokens=20, seed=1))
     assert len({line.ids for line in lines}) > 10
     for line, scores in zip(lines, model.log_probs([line.ids for line in lines]), strict=True):
         assert line.logprob == pytest.approx(scores.sum() if line.has_ended else scores[:-1].sum(), rel=1e-9)
@@ -102,7 +108,7 @@ def test_words_are_drawn_as_often_as_the_model_says() -> None:
     """First words of 4000 lines, against χ² of 31 degrees of freedom: above 61 once in a thousand seeds."""
     one = predictor()
     wishes = (Wish(one.begin(()), 0, sample) for sample in range(4000))
-    lines = sample_lines(one, wishes, bend=Bend(), max_tokens=1, batch_size=500, seed=1)
+    lines = sample_lines(Strider(one, Bend(), batch_size=500), wishes, max_tokens=1, seed=1)
     first = [line.ids[0] if line.ids else one.eos_id for line in lines]
     expected = np.exp(MODEL.next_log_probs(MODEL.begin())[0]) * 4000
     found = np.bincount(first, minlength=len(expected))
@@ -114,6 +120,6 @@ def test_a_beam_finds_the_likeliest_line() -> None:
     one = predictor()
     ((best, *_),) = beam_search(one, one.begin([]), beam_size=20, num_best=1, max_tokens=20)
     wishes = [Wish(one.begin(()), 0, sample) for sample in range(200)]
-    drawn = sample_lines(one, wishes, bend=Bend(), max_tokens=20, batch_size=50, seed=2)
+    drawn = sample_lines(Strider(one, Bend(), batch_size=50), wishes, max_tokens=20, seed=2)
     assert best.logprob >= max(line.logprob for line in drawn)
     assert best.logprob == pytest.approx(MODEL.log_probs([best.ids])[0].sum(), rel=1e-9)

@@ -12,6 +12,7 @@ from rnntool.search.continuation import Continuation
 from rnntool.search.drawing import Bend
 from rnntool.search.predictor import Predictor
 from rnntool.search.sampling import Wish, sample_lines, sample_stream
+from rnntool.search.stride import Strider
 from tests.search.conftest import EOS, network, predictor
 
 PROMPTS = [[], [3], [4, 5, 6], [7, 8]]
@@ -22,7 +23,7 @@ def lines(
 ) -> list[Continuation]:
     wishes = (Wish(model.begin(ids), number, sample) for number, ids in enumerate(PROMPTS) for sample in range(samples))
     return list(
-        sample_lines(model, wishes, bend=Bend(**bend), max_tokens=max_tokens, batch_size=batch_size, seed=seed)  # type: ignore[arg-type]
+        sample_lines(Strider(model, Bend(**bend), batch_size=batch_size), wishes, max_tokens=max_tokens, seed=seed)  # type: ignore[arg-type]
     )
 
 
@@ -39,8 +40,8 @@ def test_lines_do_not_depend_on_the_batch_size(arch: str, bend: dict[str, float]
 def test_lines_do_not_depend_on_how_many_tokens_are_drawn_at_once(stride: int) -> None:
     model = predictor()
     wishes = [Wish(model.begin(ids), number, sample) for number, ids in enumerate(PROMPTS) for sample in range(10)]
-    settings = {"bend": Bend(), "max_tokens": 20, "batch_size": 8, "seed": 1}
-    one, several = (list(sample_lines(model, wishes, **settings, stride=length)) for length in (1, stride))  # type: ignore[arg-type]
+    striders = (Strider(model, Bend(), batch_size=8, length=length) for length in (1, stride))
+    one, several = (list(sample_lines(strider, wishes, max_tokens=20, seed=1)) for strider in striders)
     assert [line.ids for line in one] == [line.ids for line in several]
     assert [line.logprob for line in one] == pytest.approx([line.logprob for line in several], rel=1e-12)
 
@@ -48,8 +49,8 @@ def test_lines_do_not_depend_on_how_many_tokens_are_drawn_at_once(stride: int) -
 @pytest.mark.parametrize("stride", [2, 7, 64])
 @pytest.mark.parametrize("carry", [True, False])
 def test_running_text_does_not_depend_on_how_many_tokens_are_drawn_at_once(stride: int, carry: bool) -> None:
-    settings = {"bend": Bend(), "num_tokens": 100, "carry": carry, "seed": 1}
-    one, several = (list(sample_stream(predictor(), **settings, stride=length)) for length in (1, stride))  # type: ignore[arg-type]
+    striders = (Strider(predictor(), Bend(), batch_size=1, length=length) for length in (1, stride))
+    one, several = (list(sample_stream(strider, num_tokens=100, carry=carry, seed=1)) for strider in striders)
     assert one == several
     assert len(one) > 1
 
@@ -58,8 +59,8 @@ def test_running_text_does_not_depend_on_how_many_tokens_are_drawn_at_once(strid
 def test_a_recorded_stride_draws_what_one_token_at_a_time_does() -> None:
     model = predictor(network("lstm:2x20", vocab_size=300).to("cuda"))
     wishes = [Wish(model.begin(ids), number, sample) for number, ids in enumerate(PROMPTS) for sample in range(10)]
-    settings = {"bend": Bend(top_p=0.9), "max_tokens": 20, "batch_size": 8, "seed": 1}
-    several, one = (list(sample_lines(model, wishes, **settings, stride=length)) for length in (None, 1))  # type: ignore[arg-type]
+    striders = (Strider(model, Bend(top_p=0.9), batch_size=8, length=length) for length in (None, 1))
+    several, one = (list(sample_lines(strider, wishes, max_tokens=20, seed=1)) for strider in striders)
     assert [line.ids for line in several] == [line.ids for line in one]
 
 
@@ -96,13 +97,13 @@ def test_a_line_is_out_before_the_next_wish_is_read() -> None:
             yield Wish(model.begin([]), number, 0)
 
     for number, _ in enumerate(
-        sample_lines(model, wishes(), bend=Bend(), max_tokens=5, batch_size=1, seed=1)  # type: ignore[arg-type]
+        sample_lines(Strider(model, Bend(), batch_size=1), wishes(), max_tokens=5, seed=1)  # type: ignore[arg-type]
     ):
         assert taken == list(range(number + 1))
 
 
 def test_no_wishes_give_no_lines() -> None:
-    assert list(sample_lines(predictor(), [], bend=Bend(), max_tokens=5, batch_size=4, seed=1)) == []
+    assert list(sample_lines(Strider(predictor(), Bend(), batch_size=4), [], max_tokens=5, seed=1)) == []
 
 
 def test_words_come_as_often_as_the_model_says() -> None:
@@ -111,7 +112,7 @@ def test_words_come_as_often_as_the_model_says() -> None:
     wishes = (Wish(model.begin([]), 0, sample) for sample in range(2000))
     first = Counter(
         line.ids[0] if line.ids else EOS
-        for line in sample_lines(model, wishes, bend=Bend(), max_tokens=1, batch_size=500, seed=3)
+        for line in sample_lines(Strider(model, Bend(), batch_size=500), wishes, max_tokens=1, seed=3)
     )
     for word, p in enumerate(model.step(model.begin([]))[0][0].exp().tolist()):
         assert first[word] == pytest.approx(2000 * p, abs=4 * math.sqrt(2000 * p * (1 - p)) + 1e-9)
@@ -135,7 +136,9 @@ def test_log_probabilities_are_those_that_scoring_gives() -> None:
 
 
 def stream(*, carry: bool, num_tokens: int = 60, seed: int = 1) -> list[Continuation]:
-    return list(sample_stream(predictor(), bend=Bend(), num_tokens=num_tokens, carry=carry, seed=seed))
+    return list(
+        sample_stream(Strider(predictor(), Bend(), batch_size=1), num_tokens=num_tokens, carry=carry, seed=seed)
+    )
 
 
 def test_running_text_has_as_many_tokens_as_asked_for() -> None:

@@ -49,7 +49,8 @@ def _block(u: Tensor, s: Tensor, alpha: Tensor | float) -> Tensor:
     T, B, C = u.shape
     steps = torch.arange(T, device=u.device)
     lag = steps[:, None] - steps[None, :]  # (T, T): t − k
-    alpha = torch.as_tensor(alpha, dtype=u.dtype, device=u.device)
+    if not isinstance(alpha, Tensor):
+        alpha = u.new_full((), alpha)
     if alpha.dim() == 0:
         L = torch.where(lag >= 0, alpha ** lag.clamp(min=0), 0)
         fed = (L @ u.reshape(T, B * C)).view(T, B, C)

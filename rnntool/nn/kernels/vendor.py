@@ -34,6 +34,9 @@ TILE_UNITS, TILE_STREAMS = 128, 8
 MOST_UNITS, MOST_STREAMS = 1024, 128
 """What cuDNN's persistent kernels take; see `is_persistent`."""
 
+TILE = 8
+"""What all sides of other products on a GPU are filled up to, without which numbers are loaded one by one."""
+
 GRADIENT_SCALE = 1 / 16
 """Of gradients inside the LSTM in float16.
 
@@ -46,19 +49,20 @@ def run(cell: Cell, w: Weights, x: Tensor, state: State, *, dtype: torch.dtype =
     """As `reference.run`, for the cells of `RUNS`; the LSTM in `dtype`, if that is bfloat16 and it has no projection.
 
     On a GPU, sizes permitting, that LSTM is computed in float16 instead, filled up to what cuDNN's persistent kernels
-    take: they keep the recurrent matrix on the chip.
+    take: they keep the recurrent matrix on the chip.  Measured on an H200, 24 streams: 23 µs a step forward and back with
+    640 units, where plain kernels take 54 with 650.
 
     Measured on one core with AVX512-BF16, a window of 35 and 20 to 64 streams: an LSTM of 100 to 320 units is then
     trained 1.5 to 1.9 times as fast, one of 400 to 1024 units 1.1 to 1.5 times.
     """
-    if isinstance(cell, LSTM) and dtype is torch.bfloat16 and not cell.proj_size:
-        if x.device.type == "cuda" and is_persistent(cell, x.shape[1]):
-            return lstm_filled(cell, w, x, state, dtype=torch.float16)
-        out, state = _lstm(
-            cell, {name: v.to(dtype) for name, v in w.items()}, x.to(dtype), [s.to(dtype) for s in state]
-        )
+    with _silence() if x.is_cuda or (isinstance(cell, LSTM) and cell.proj_size) else nullcontext():
+        if not isinstance(cell, LSTM) or dtype is not torch.bfloat16 or cell.proj_size:
+            return RUNS[type(cell)](cell, w, x, state)
+        if x.is_cuda:
+            return lstm_filled(cell, w, x, state, dtype=torch.float16 if is_persistent(cell, x.shape[1]) else dtype)
+        weights = {name: v.to(dtype) for name, v in w.items()}
+        out, state = _lstm(cell, weights, x.to(dtype), [s.to(dtype) for s in state])
         return out.to(x.dtype), tuple(s.to(x.dtype) for s in state)
-    return RUNS[type(cell)](cell, w, x, state)
 
 
 def is_persistent(cell: LSTM, num_streams: int) -> bool:
@@ -71,13 +75,15 @@ def is_persistent(cell: LSTM, num_streams: int) -> bool:
 
 
 def lstm_filled(cell: LSTM, w: Weights, x: Tensor, state: State, *, dtype: torch.dtype) -> tuple[Tensor, State]:
-    """The LSTM in `dtype` with units, inputs and streams filled up to whole tiles.
+    """The LSTM in `dtype`, units, inputs and streams filled up to whole tiles: in float16 those of persistent kernels.
 
     A unit more has no weights: its gates are ½, its candidate and so its state are zero, and nobody reads it.
     """
     _, B, E = x.shape
     H = cell.hidden_size
-    more_units, more_inputs, more_streams = -H % TILE_UNITS, -E % TILE_UNITS, -B % TILE_STREAMS
+    tile = TILE_UNITS if dtype is torch.float16 else TILE
+    scale = GRADIENT_SCALE if dtype is torch.float16 else 1.0
+    more_units, more_inputs, more_streams = -H % tile, -E % tile, -B % TILE_STREAMS
 
     def gates(weight: Tensor, more_columns: int) -> Tensor:
         return F.pad(weight.view(4, H, -1), (0, more_columns, 0, more_units)).flatten(0, 1)
@@ -89,10 +95,10 @@ def lstm_filled(cell: LSTM, w: Weights, x: Tensor, state: State, *, dtype: torch
         F.pad(x, (0, more_inputs, 0, more_streams)),
         *(F.pad(s, (0, more_units, 0, more_streams))[None] for s in state),
     ]
-    weight_ih, weight_hh, bias, inputs, h, c = (_cast(t, dtype, 1 / GRADIENT_SCALE) for t in filled)
+    weight_ih, weight_hh, bias, inputs, h, c = (_cast(t, dtype, 1 / scale) for t in filled)
     weights = [weight_ih, weight_hh, bias, torch.zeros_like(bias)]
     found = torch.lstm(inputs, (h, c), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
-    out, h, c = (_cast(t, x.dtype, GRADIENT_SCALE) for t in found)
+    out, h, c = (_cast(t, x.dtype, scale) for t in found)
     return out[:, :B, :H], (h[0, :B, :H], c[0, :B, :H])
 
 
@@ -121,16 +127,20 @@ def _lstm(cell: LSTM, w: Weights, x: Tensor, state: Sequence[Tensor]) -> tuple[T
     weights = [w["weight_ih"], w["weight_hh"], bias, torch.zeros_like(bias)]
     if cell.proj_size:
         weights.append(w["weight_hr"])
-    with _silence() if cell.proj_size else nullcontext():
-        out, h, c = torch.lstm(x, (h[None], c[None]), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+    out, h, c = torch.lstm(x, (h[None], c[None]), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
     return out, (h[0], c[0])
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Without torch's remark that oneDNN has no projections and that it takes a path of its own, which is what we want."""
+    """Without torch's remarks on what is meant.
+
+    oneDNN has no projections, and torch takes a path of its own.  cuDNN wants all weights in one piece, and torch copies
+    them there at every call, which takes microseconds.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
         yield
 
 

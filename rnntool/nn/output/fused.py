@@ -15,6 +15,8 @@ Products may be of lower precision than sums and statistics, which have that of 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,6 +31,9 @@ PROBES = 8
 
 SMALLEST_SUM, LARGEST_SUM = 1e-18, 1e18
 """Sums of exponentials between which no term that matters is lost."""
+
+TILE = 8
+"""Of products on a GPU all sides are filled up to a multiple of this, without which numbers are loaded one by one."""
 
 GRAIN = 16
 """Rows are filled up to a multiple of this, since oneDNN makes a new kernel for every number of rows that it meets."""
@@ -92,26 +97,29 @@ def softmax_loss(
         dU.zero_()
         db.zero_()
         return h.sum(), h.sum(), torch.zeros_like(h)
-    low_U = U.to(dtype)
-    low_h = F.pad(h.to(dtype), (0, 0, 0, -num_rows % GRAIN))
-    shift = _guess(low_h, low_U, b)
-    shifted = (b - shift).to(dtype)
+    tile = _tile(h.device)
+    width, more_words = h.shape[1], -vocab_size % tile
+    low_U = F.pad(U.to(dtype), (0, -width % tile, 0, more_words))
+    low_h = F.pad(h.to(dtype), (0, -width % tile, 0, -num_rows % GRAIN))
+    shift = _guess(low_h, low_U[:vocab_size], b)
+    shifted = F.pad((b - shift).to(dtype), (0, more_words), value=-math.inf)
     ones = h.new_ones(num_rows) if weights is None else weights.to(h.dtype)
     log_z, dh = h.new_empty(num_rows), torch.empty_like(h)
     size = max(GRAIN, rows_of_a_block(vocab_size, low_U.element_size()) // GRAIN * GRAIN)
     for start in range(0, num_rows, size):
         rows = slice(start, min(start + size, num_rows))
         e, scale, log_z[rows] = _weighted(low_h[start : start + size], low_U, shifted, ones[rows])
-        torch.mul((e @ low_U)[: len(scale)], scale, out=dh[rows])
+        torch.mul((e @ low_U)[: len(scale), :width], scale, out=dh[rows])
         # the last column, of ones before they are scaled, gives the gradient of b in the same product
         columns = torch.cat([h[rows] * scale, scale], dim=1).to(dtype)
-        sums = e.T @ F.pad(columns, (0, 0, 0, len(e) - len(scale)))  # (V, H + 1)
+        columns = F.pad(columns, (0, -columns.shape[1] % tile, 0, len(e) - len(scale)))
+        sums = (e.T @ columns)[:vocab_size]  # (V, H + 1)
         if start == 0:
-            dU.copy_(sums[:, :-1])
-            db.copy_(sums[:, -1])
+            dU.copy_(sums[:, :width])
+            db.copy_(sums[:, width])
         else:
-            dU += sums[:, :-1]
-            db += sums[:, -1]
+            dU += sums[:, :width]
+            db += sums[:, width]
     log_z += shift
     U_y = U[targets]
     nll = log_z - torch.linalg.vecdot(h, U_y) - b[targets]
@@ -127,6 +135,11 @@ def softmax_loss(
         dU.sub_(ones @ h, alpha=smoothing / vocab_size)
         db.sub_(ones.sum(), alpha=smoothing / vocab_size)
     return losses @ ones, nll.sum(), dh
+
+
+def _tile(device: torch.device) -> int:
+    """What all sides of products are a multiple of."""
+    return TILE if device.type == "cuda" else 1
 
 
 def _guess(h: Tensor, U: Tensor, b: Tensor) -> Tensor:
