@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnntool.config.network import NetworkConfig
-from rnntool.config.output import settle_output
+from rnntool.config.output import Words, settle_output
 from rnntool.config.training import TrainingConfig
 from rnntool.data.batch import Batch, Position
 from rnntool.models.network import Network, build_network
@@ -40,7 +40,7 @@ class Workload:
     @property
     def settled(self) -> NetworkConfig:
         """The network with cuts that suit the counts."""
-        output = settle_output(self.network.parsed_output, self.counts)
+        output = settle_output(self.network.parsed_output, Words(self.counts))
         return replace(self.network, output=str(output))
 
     @property
@@ -50,7 +50,7 @@ class Workload:
 
     def build(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Network:
         """The network, its output layer at random, too: one of zeros has no gradient to hand down."""
-        network = build_network(self.settled, self.vocab_size)
+        network = build_network(self.settled, Words(self.counts))
         generator = torch.Generator().manual_seed(self.seed)
         network.init(generator)
         with torch.no_grad():

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rnntool.checkpoint.container import Facts, read_container, write_container
 from rnntool.config.network import NetworkConfig
+from rnntool.config.output import Words
 from rnntool.errors import ModelError, RnntoolError
 from rnntool.models.network import Network, build_network
 from rnntool.text.vocabulary import Vocabulary
@@ -99,7 +100,7 @@ def load_model(path: str, device: torch.device | None = None, data: bytes | None
             if SOURCE_VOCABULARY in tensors:
                 source_vocabulary = Vocabulary.from_bytes(tensors.pop(SOURCE_VOCABULARY).numpy().tobytes(), path)
         with torch.device("meta"):
-            network = build_network(config, len(vocabulary), len(source_vocabulary or ()))
+            network = build_network(config, words_of(vocabulary), len(source_vocabulary or ()))
         provenance, metrics = {**facts["provenance"]}, {**facts["metrics"]}
     except RnntoolError as error:
         raise ModelError(path, f"damaged: {error}") from error
@@ -113,6 +114,11 @@ def load_model(path: str, device: torch.device | None = None, data: bytes | None
     fill(network, {name.removeprefix(WEIGHTS): tensor for name, tensor in tensors.items()}, path)
     network.to(device)
     return Model(network, config, vocabulary, provenance, metrics, path, source_vocabulary)
+
+
+def words_of(vocabulary: Vocabulary) -> Words:
+    """What an output layer knows of a vocabulary."""
+    return Words(vocabulary.counts, vocabulary.classes)
 
 
 def _as_tensor(vocabulary: Vocabulary) -> Tensor:

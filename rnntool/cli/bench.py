@@ -19,9 +19,7 @@ SHAPE = "Shape"
 
 @options.command("bench")
 @options.option("--arch", section=SHAPE, metavar="ARCH", default="lstm:200", help="Recurrent layers; rnntool-arch(5).")
-@options.option(
-    "--output", section=SHAPE, metavar="LAYER", default="full", help="Output layer: auto, full or adaptive[:CUT,...]."
-)
+@options.option("--output", section=SHAPE, metavar="LAYER", default="full", help="Output layer, as in rnntool train.")
 @options.option(
     "--vocab-size",
     section=SHAPE,

@@ -7,6 +7,8 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from rnntool.cli import compute, options, report
+from rnntool.config.output import NOT_TIED
+from rnntool.errors import OptionError
 
 if TYPE_CHECKING:
     from rnntool.checkpoint.model import Model
@@ -49,6 +51,8 @@ def _write_vectors(out: IO[str], model: Model, *, of_output: bool) -> None:
     from rnntool.text.formats import ESCAPED_UNITS, escape
 
     network, vocabulary = model.network, model.vocabulary
+    if of_output and model.config.parsed_output.kind in NOT_TIED:
+        raise OptionError("--to", f"--output {model.config.output} has no vector as wide as others for every token")
     table = (network.output.weight if of_output else network.embedding).detach()
     is_escaped = vocabulary.unit in ESCAPED_UNITS
     out.write(f"{len(table)} {table.shape[1]}\n")

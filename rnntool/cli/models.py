@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rnntool.models.network import Network
     from rnntool.ngram.model import NgramModel
     from rnntool.score.scorer import Scorer
+    from rnntool.score.unnormalized import Moments
     from rnntool.text.vocabulary import Vocabulary
 
 
@@ -31,12 +32,14 @@ class Opened:
         models: each, in the order of the command line.
         shares: their weights, summing to one.
         device: where networks are; None if there is none.
+        batch_size: lines computed side by side.
     """
 
     scorer: Scorer
     models: tuple[Model | NgramModel, ...]
     shares: tuple[float, ...]
     device: torch.device | None
+    batch_size: int
 
 
 class Begun(NamedTuple):
@@ -138,10 +141,10 @@ def open_models(
     for name, model in zip(names, models, strict=True):
         report.detail(f"{name} {_described(model)}")
     if len(scorers) == 1:
-        return Opened(scorers[0], models, shares, place)
+        return Opened(scorers[0], models, shares, place, batch_size)
     from rnntool.score.mixture import Mixture
 
-    return Opened(Mixture(scorers, shares, names), models, shares, place)
+    return Opened(Mixture(scorers, shares, names), models, shares, place, batch_size)
 
 
 def _scorers(models: Sequence[Model | NgramModel], context: str | None, batch_size: int) -> list[Scorer]:
@@ -212,6 +215,41 @@ def open_translators(named: Sequence[options.Model], *, threads: int | None, dev
         opened.append(Translating(model.network, model.source_vocabulary, model.vocabulary))
     return tuple(opened)
 
+
+def unnormalize(opened: Opened, *, adapts: bool, log_z: Moments | None = None) -> Scorer:
+    """The scorer of the one network that was opened, its scores taken for log-probabilities as they are.
+
+    Args:
+        opened: the model.
+        adapts: whether anything is asked for that needs probabilities.
+        log_z: gets log Z of every token, if that is to be measured.
+
+    Raises:
+        OptionError: the model has no such scores, or more is asked for than they can do.
+    """
+    from rnntool.ngram.model import NgramModel
+
+    model = opened.models[0]
+    if len(opened.models) > 1 or adapts:
+        what = "mixed" if len(opened.models) > 1 else "adapted"
+        raise OptionError(UNNORMALIZED, f"only probabilities are {what}")
+    if isinstance(model, NgramModel) or not model.network.output.is_self_normalized:
+        layer = "n-grams" if isinstance(model, NgramModel) else f"--output {model.config.output}"
+        raise OptionError(UNNORMALIZED, f"{layer} did not learn to do without", "a model trained with nce or selfnorm")
+    from rnntool.score.unnormalized import UnnormalizedScorer
+
+    scorer = opened.scorer
+    return UnnormalizedScorer(
+        model.network, scorer.vocabulary, scorer.context, batch_size=opened.batch_size, log_z=log_z
+    )
+
+
+UNNORMALIZED = "--unnormalized"
+
+unnormalized = options.option(
+    UNNORMALIZED, is_flag=True, help="Take the scores of nce and selfnorm for log-probabilities as they are."
+)
+"""--unnormalized: for `unnormalize`."""
 
 context = options.option(
     "--context",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rnntool import __version__
@@ -12,12 +14,14 @@ from rnntool.errors import InputError
 
 if TYPE_CHECKING:
     from rnntool.score.perplexity import Tally
+    from rnntool.score.unnormalized import Moments
 
 
 @options.command("ppl")
 @options.model()
 @models.context
 @options.unk
+@models.unnormalized
 @options.option("--confidence", is_flag=True, help="Add the 95 % interval over lines (bootstrap).")
 @options.batch_size(64)
 @options.json
@@ -32,6 +36,7 @@ def command(
     model: tuple[options.Model, ...],
     context: str | None,
     unk: str,
+    unnormalized: bool,
     confidence: bool,
     adaptation: Wanted,
     batch_size: int,
@@ -58,7 +63,14 @@ def command(
     from rnntool.score.perplexity import Bootstrap, Tally, grouped, score_lines
     from rnntool.text.files import read_lines, shown
 
-    scorer, adapts = adapt(opened.scorer, choices, adaptation.fit)
+    log_z: Moments | None = None
+    if unnormalized:
+        from rnntool.score.unnormalized import Moments
+
+        log_z = Moments()
+        scorer, adapts = models.unnormalize(opened, adapts=bool(choices.stages), log_z=log_z), {"normalized": "no"}
+    else:
+        scorer, adapts = adapt(opened.scorer, choices, adaptation.fit)
     signature = {
         "eos": "yes",
         "context": scorer.context,
@@ -87,7 +99,12 @@ def command(
                 out.write(_as_object(tally, own) if json else _as_line(tally, own, unit))
                 out.flush()
         bounds = interval.interval() if interval is not None else None
-        out.write(_as_object(total, signature, bounds) if json else _as_line(total, signature, unit, bounds))
+        spread = {} if log_z is None else {"log_z_mean": log_z.mean, "log_z_variance": log_z.variance}
+        if json:
+            out.write(_as_object(total, signature, bounds, spread))
+        else:
+            shown_spread = {key: f"{value:.4f}" for key, value in spread.items()}
+            out.write(_as_line(total, {**shown_spread, **signature}, unit, bounds))
 
 
 def _counted(tally: Tally, unk: str) -> Tally:
@@ -97,7 +114,12 @@ def _counted(tally: Tally, unk: str) -> Tally:
     return replace(tally, tokens=tally.tokens - tally.oov, nll=tally.nll - tally.oov_nll, oov_nll=0.0)
 
 
-def _as_object(tally: Tally, signature: dict[str, str], bounds: tuple[float, float] | None = None) -> str:
+def _as_object(
+    tally: Tally,
+    signature: dict[str, str],
+    bounds: tuple[float, float] | None = None,
+    spread: Mapping[str, float] = MappingProxyType({}),
+) -> str:
     """One result as JSON."""
     skipped = signature["unk"] == "skip"
     values: dict[str, Any] = {
@@ -116,7 +138,7 @@ def _as_object(tally: Tally, signature: dict[str, str], bounds: tuple[float, flo
     }
     if bounds is not None:
         values["ppl_interval"] = bounds
-    return fields.as_object({**values, "signature": signature})
+    return fields.as_object({**values, **spread, "signature": signature})
 
 
 def _as_line(tally: Tally, signature: dict[str, str], unit: str, bounds: tuple[float, float] | None = None) -> str:

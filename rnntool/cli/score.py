@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @models.context
 @options.option("--tokens", is_flag=True, help="One record for every token instead of every line.")
 @options.option("--words", is_flag=True, help="The same for every word: the sum of its tokens.")
+@models.unnormalized
 @options.option("--normalize", is_flag=True, help="Divide by the number of tokens, </s> included.")
 @options.batch_size(64)
 @options.json
@@ -34,6 +35,7 @@ def command(
     context: str | None,
     tokens: bool,
     words: bool,
+    unnormalized: bool,
     normalize: bool,
     adaptation: Wanted,
     batch_size: int,
@@ -58,7 +60,10 @@ def command(
         raise OptionError("--normalize", f"a {unit}'s log-probability has no length; leave out --{unit}s")
     choices = adaptation.choices()
     opened = models.open_models(model, threads=threads, device=device, context=context, batch_size=batch_size)
-    scorer, _ = adapt(opened.scorer, choices, adaptation.fit)
+    if unnormalized:
+        scorer = models.unnormalize(opened, adapts=bool(choices.stages))
+    else:
+        scorer, _ = adapt(opened.scorer, choices, adaptation.fit)
     from rnntool.score.perplexity import score_lines
     from rnntool.text.files import arriving, is_regular, read_lines
 

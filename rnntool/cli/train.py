@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from rnntool.cli import compute, options
 from rnntool.cli.stopping import stopping
 from rnntool.config.network import CONTEXTS, NetworkConfig
+from rnntool.config.output import NOT_SMOOTHED
 from rnntool.config.presets import PRESETS
 from rnntool.config.source import WHENS
 from rnntool.config.training import AVERAGES, OPTIMIZERS, SCHEDULES, TrainingConfig
@@ -162,7 +163,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_setting("--embed-size", help="Width of the embeddings; default: that of the layers.", section=MODEL, metavar="N")
 @_setting(
     "--output",
-    help="Output layer: auto, full or adaptive[:CUT,...].",
+    help="Output layer: auto, full, adaptive, class, tree, dsoftmax, sampled, target, nce, selfnorm.",
     section=MODEL,
     metavar="LAYER",
     type=str,
@@ -341,6 +342,8 @@ def command(**given: Any) -> None:
         raise OptionError("", "the standard input can be read only once, as TEXT, --valid or --vocab")
     if given["vocab"] is None and given["init"] is None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
+    if training.label_smoothing and network.parsed_output.kind in NOT_SMOOTHED:
+        raise OptionError("--label-smoothing", f"--output {network.output} does not meet the other words in training")
     with stopping(given["out"]) as stop:
         _carry_out(given, settings, network, training, stop)
 

@@ -48,10 +48,10 @@ SPM_SIZE = 8000
 @options.option("--classes", type=click.IntRange(1), metavar="K", help="Give every token one of K classes.")
 @options.option(
     "--class-method",
-    type=click.Choice(["freq", "sqrt"]),
+    type=click.Choice(["freq", "sqrt", "exchange"]),
     metavar="METHOD",
     default="freq",
-    help="Classes of equal count (freq) or root of count (sqrt).",
+    help="Classes of equal count (freq) or root of count (sqrt), or of like neighbours (exchange).",
 )
 @options.option(
     "--spm-type",
@@ -100,12 +100,14 @@ def command(
         _print_coverage(text, coverage, output, json)
         return
     _check(unit, size, min_count, words, classes, json)
+    if classes is not None and class_method == "exchange":
+        _check_rereadable(text)
     if unit == "spm":
         _write_model(text, size or SPM_SIZE, spm_type, special, output)
         return
     vocabulary = _counted(text, unit, size, min_count, words, special)
     if classes is not None:
-        vocabulary = _classed(vocabulary, classes, class_method)
+        vocabulary = _classed(vocabulary, classes, class_method, text)
     with report.output(output) as out:
         out.write(vocabulary.to_bytes().decode())
 
@@ -139,13 +141,38 @@ def _counted(
     return vocabulary
 
 
-def _classed(vocabulary: Vocabulary, num_classes: int, method: str) -> Vocabulary:
+def _check_rereadable(text: tuple[str, ...]) -> None:
+    """Refuse what can be read only once."""
+    from rnntool.text.files import is_regular, shown
+
+    for path in text:
+        if path == "-" or not is_regular(path):
+            raise OptionError("--class-method", f"exchange reads TEXT twice, and {shown(path)} is no file")
+
+
+def _classed(vocabulary: Vocabulary, num_classes: int, method: str, text: tuple[str, ...]) -> Vocabulary:
     from rnntool.text import classes
     from rnntool.text.vocabulary import Vocabulary
 
-    assigned = classes.assign(vocabulary.counts, num_classes, method)
+    if method == "exchange":
+        assigned = _exchanged(vocabulary, num_classes, text)
+    else:
+        assigned = classes.assign(vocabulary.counts, num_classes, method)
     report.detail(f"classes {max(assigned) + 1}")
     return Vocabulary(vocabulary.unit, vocabulary.tokens, vocabulary.counts, assigned)
+
+
+def _exchanged(vocabulary: Vocabulary, num_classes: int, text: tuple[str, ...]) -> tuple[int, ...]:
+    from rnntool.text.exchange import count_bigrams, exchange
+    from rnntool.text.files import read_lines
+
+    lines = (vocabulary.encode(line) for path in text for line in read_lines(path))
+    bigrams = count_bigrams(lines, len(vocabulary), vocabulary.eos_id)
+
+    def observe(number: int, moved: int, ppl: float) -> None:
+        report.detail(f"pass {number} moved {moved} class_ppl {ppl:.2f}")
+
+    return exchange(bigrams, num_classes, observe=observe)
 
 
 def _write_model(text: tuple[str, ...], size: int, spm_type: str, special: tuple[str, ...], output: str) -> None:

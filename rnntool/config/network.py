@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rnntool.config.arch import FORMS, Arch, parse_arch
-from rnntool.config.output import Output, parse_output
+from rnntool.config.output import NOT_TIED, Output, parse_output
 from rnntool.config.source import EncoderArch, LinkKind, parse_encoder, parse_link
 from rnntool.errors import OptionError
 
@@ -78,6 +78,8 @@ class NetworkConfig:
                 "--tied",
                 f"the embedding has {self.embed_size} columns and {self.arch} gives {arch.output_size}; tied, they are one",
             )
+        if self.tied and self.parsed_output.kind in NOT_TIED:
+            raise OptionError("--tied", f"--output {self.output} has no row as wide as h for every word")
         if self.tied and "direct" in arch.words:
             raise OptionError("--tied", f"{self.arch} gives its embeddings, too, and no embedding is as wide as both")
 

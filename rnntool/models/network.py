@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rnntool.config.network import NetworkConfig, embed_size, is_direct, layers
-from rnntool.config.output import Output
+from rnntool.config.output import Output, Words
 from rnntool.config.source import EncoderArch, LinkKind
 from rnntool.models.reader import Reader
 from rnntool.nn.attention import Attention
@@ -31,7 +31,7 @@ class Network(nn.Module):
     """Embedding → recurrent layers → output layer; and beside them, if there is a source, what reads it and links it.
 
     Args:
-        vocab_size: V.
+        words: the vocabulary.
         embed_size: E.
         cells: the recurrent layers; the first reads E.
         output: the output layer.
@@ -51,7 +51,7 @@ class Network(nn.Module):
     def __init__(
         self,
         *,
-        vocab_size: int,
+        words: Words,
         embed_size: int,
         cells: list[Cell],
         output: Output,
@@ -61,9 +61,9 @@ class Network(nn.Module):
         is_direct: bool = False,
     ) -> None:
         super().__init__()
-        self.embedding = nn.Parameter(torch.empty(vocab_size, embed_size))
+        self.embedding = nn.Parameter(torch.empty(len(words.counts), embed_size))
         self.decoder = Recurrent(cells, residual=residual, layer_norm=layer_norm, is_direct=is_direct)
-        self.output = build_output(output, self.decoder.output_size, vocab_size, self.embedding if tied else None)
+        self.output = build_output(output, self.decoder.output_size, words, self.embedding if tied else None)
         self.tied = tied
         self.reader = self.link = None
 
@@ -185,16 +185,17 @@ class Network(nn.Module):
             self.link.init(generator)
 
 
-def build_network(config: NetworkConfig, vocab_size: int, source_vocab_size: int = 0) -> Network:
+def build_network(config: NetworkConfig, words: Words | int, source_vocab_size: int = 0) -> Network:
     """The network that `config` describes, its weights not yet set.
 
     Build it under `torch.device("meta")` to learn its sizes without allocating them.
 
     Args:
         config: what it is.
-        vocab_size: V.
+        words: the vocabulary, or only V.
         source_vocab_size: V of the source, if there is one.
     """
+    words = Words((0,) * words) if isinstance(words, int) else words
     encoder, link = config.parsed_encoder, config.parsed_link
     cells: list[Cell] = []
     width = embed_size(config)
@@ -205,7 +206,7 @@ def build_network(config: NetworkConfig, vocab_size: int, source_vocab_size: int
         cells.append(build_cell(arch, width))
         width = cells[-1].output_size
     network = Network(
-        vocab_size=vocab_size,
+        words=words,
         embed_size=embed_size(config),
         cells=cells,
         output=config.parsed_output,

@@ -82,6 +82,10 @@ class NetworkScorer:
             return self._reset(lines), state
         return by_line(lines, ((passage.log_probs, after) for passage, after in self._windows(lines, state)))
 
+    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+        """−log P(target), (N,), of targets (N,) after hidden states (N, O)."""
+        return nll_at(self.network.output, h, targets, self.temperature)
+
     def passages(self, lines: Sequence[Sequence[int]], state: State) -> Iterator[tuple[Passage, State]]:
         """As `PassageScorer.passages`; where the context is reset, line by line."""
         if self.context == "carry":
@@ -98,7 +102,7 @@ class NetworkScorer:
             targets = ids[1:][first : first + WINDOW]
             with torch.no_grad(), exact_products():
                 h, state = self.network.run(ids[:-1][first : first + WINDOW, None], state)
-                nll = nll_at(self.network.output, h[:, 0], targets, self.temperature)
+                nll = self.nll(h[:, 0], targets)
             yield Passage(h[:, 0], targets, -nll.double().cpu()), state
 
     def _reset(self, lines: Sequence[Sequence[int]]) -> list[LogProbs]:
@@ -123,7 +127,7 @@ class NetworkScorer:
             h, state = self.network.run(inputs, state)
             steps = torch.arange(first, first + len(inputs), device=self._device)
             counts: Tensor = steps[:, None] < lengths  # (T, B)
-            nll = nll_at(self.network.output, h[counts], targets[counts], self.temperature)
+            nll = self.nll(h[counts], targets[counts])
             scores[window][counts.cpu()] = -nll.double().cpu()
         for column, line in enumerate(lines):
             yield scores[: len(line) + 1, column].numpy()

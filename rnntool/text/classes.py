@@ -20,7 +20,7 @@ METHODS: dict[str, Callable[[float], float]] = {"freq": float, "sqrt": math.sqrt
 """What each way makes of a count."""
 
 
-def assign(counts: Sequence[int], num_classes: int, method: str) -> tuple[int, ...]:
+def assign(counts: Sequence[float], num_classes: int, method: str) -> tuple[int, ...]:
     """The class of every token.
 
     Args:

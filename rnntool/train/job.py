@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from rnntool.checkpoint.model import Model, load_model
+from rnntool.checkpoint.model import Model, load_model, words_of
 from rnntool.checkpoint.run import RunDirectory, find_model
 from rnntool.checkpoint.settings import Settings, read_settings, write_settings
 from rnntool.config.network import NetworkConfig
@@ -135,7 +135,7 @@ def load_network(job: Job, *, without_weights: bool = False) -> Model:
         if config.tied_source and source_vocabulary != vocabulary:
             raise OptionError("--tied-source", "source and target have vocabularies of their own", "one joint --vocab")
     with torch.device("meta" if without_weights else "cpu"):
-        network = build_network(config, len(vocabulary), len(source_vocabulary or ()))
+        network = build_network(config, words_of(vocabulary), len(source_vocabulary or ()))
     if not without_weights:
         network.init(torch.Generator().manual_seed(job.training.seed))
     network.plan(job.backend)
@@ -269,7 +269,7 @@ def data_facts(role: str, corpus: Corpus | None) -> list[dict[str, Any]]:
 
 def _settle_output(config: NetworkConfig, vocabulary: Vocabulary) -> NetworkConfig:
     """The configuration with what its output layer takes from the vocabulary."""
-    return replace(config, output=str(settle_output(config.parsed_output, vocabulary.counts)))
+    return replace(config, output=str(settle_output(config.parsed_output, words_of(vocabulary))))
 
 
 def _source_facts(source: CorpusSource) -> dict[str, Any]:

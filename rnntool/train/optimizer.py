@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rnntool.config.training import TrainingConfig
 from rnntool.models.network import Network
+from rnntool.nn.output.drawn import DrawnLayer
 
 Memory = dict[int, dict[str, Tensor]]
 """What an optimiser remembers of each weight, by the weight's number and a name."""
@@ -316,6 +317,13 @@ def takes_rows(config: TrainingConfig, network: Network) -> bool:
         return False
     is_direct = network.decoder.stack[0].is_direct
     return is_row_wise(config) or (config.optimizer in ("adam", "adamw") and not is_direct)
+
+
+def takes_output_rows(config: TrainingConfig, network: Network) -> bool:
+    """Whether the output layer's gradient is that of the rows met alone, and an update leaves the others as they are."""
+    if not isinstance(network.output, DrawnLayer) or network.tied or config.weight_decay:
+        return False
+    return is_row_wise(config) or config.optimizer in ("adam", "adamw")
 
 
 def measure_gradients(

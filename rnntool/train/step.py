@@ -65,7 +65,9 @@ def backward(
         counts = batch.mask.flatten()
         rows, targets = rows[counts], targets[counts]
         weights = None if weights is None else weights[counts]
-    loss, nll = network.output.loss(rows, targets, weights=weights, smoothing=config.label_smoothing, dtype=dtype)
+    loss, nll = network.output.loss(
+        rows, targets, weights=weights, smoothing=config.label_smoothing, dtype=dtype, generator=noise.generator
+    )
     if config.ar:
         loss = loss + config.ar * batch.num_tokens * dropped.square().mean()
     if config.tar and len(h) > 1:

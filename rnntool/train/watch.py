@@ -43,7 +43,7 @@ def gradient_by_lag(network: Network, inputs: Tensor, targets: Tensor) -> list[f
         seen = top.cell.output(top.weights(), state[-len(top.cell.state_sizes) :])
         if top.norm is not None:
             seen = top.norm(seen)
-        loss, _ = network.output.loss_reference(seen + (h - seen).detach(), targets[-1])
+        loss = network.output.nll(seen + (h - seen).detach(), targets[-1]).sum()
         gradients = torch.autograd.grad(loss, moments, allow_unused=True)
     squares = [0.0 if g is None else float(g.square().sum()) / inputs.shape[1] for g in gradients]
     return [math.sqrt(square) for square in reversed(squares)]

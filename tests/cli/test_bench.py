@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rnntool.config.output import FORMS
 from tests.conftest import Run
 
 SMALL = ("-j", "1", "--arch", "lstm:6", "--vocab-size", "30", "--bptt", "4", "-b", "2", "--rounds", "1")
@@ -45,7 +46,7 @@ def test_speeds_are_drawn(run: Run, tmp_path: Path) -> None:
     [
         (("--plot", "speed.gif"), "--plot: 'speed.gif' does not end in .png, .svg or .pdf\n"),
         (("--arch", "lstn:3"), "--arch: unknown network 'lstn'"),
-        (("--output", "fool"), "--output: unknown output layer 'fool'; known are auto, full, adaptive\n"),
+        (("--output", "fool"), f"--output: unknown output layer 'fool'; known are {', '.join(FORMS)}\n"),
         (("--output", "adaptive:40"), "--output: a cut at 40 is not below 30, the size of the vocabulary\n"),
         (("--arch", "jordan:6", "train"), "--arch: jordan:6@0.5 has no baseline; lstm, gru, elman and scrn of one"),
         (("speed",), "'speed' is not one of 'train', 'head', 'generate', 'batch'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,22 @@ def test_vocab_takes_a_closed_list(run: Run, tmp_path: Path) -> None:
 def test_vocab_keeps_special_tokens_in_front(run: Run) -> None:
     done = run("vocab", "--special", "<2de>", "--special", "sat", "--size", "5", stdin=TEXT)
     assert done.out == "<unk>\t4\n</s>\t4\n<2de>\t0\nsat\t1\nthe\t3\n"
+
+
+def test_classes_by_exchange_are_the_third_column_and_verbose_tells_their_course(run: Run, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("the cat sat\na dog ran\nthe dog sat\na cat ran\nthe cat ran\na dog sat\n" * 20)
+    done = run("vocab", "-v", "--classes", "5", "--class-method", "exchange", text)
+    assert {line.split("\t")[2] for line in done.out.splitlines()} == set("01234")
+    assert re.fullmatch(r"tokens 8 lines 120 known .*\n(pass \d moved \d class_ppl \d\.\d\d\n)+classes 5\n", done.err)
+    courses = [float(ppl) for ppl in re.findall(r"class_ppl (\S+)", done.err)]
+    assert courses == sorted(courses, reverse=True)
+
+
+def test_exchange_needs_a_text_that_can_be_read_twice(run: Run) -> None:
+    done = run("vocab", "--classes", "3", "--class-method", "exchange", stdin=TEXT)
+    message = "--class-method: exchange reads TEXT twice, and standard input is no file"
+    assert (done.status, done.out, done.err.splitlines()[0]) == (2, "", f"rnntool vocab: {message}")
 
 
 def test_vocab_gives_classes(run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rnntool.config.network import NetworkConfig
+from rnntool.config.output import FORMS
 from rnntool.config.presets import PRESETS
 from rnntool.config.training import TrainingConfig
 from rnntool.errors import OptionError
@@ -14,8 +15,8 @@ from rnntool.errors import OptionError
     ("config", "message"),
     [
         (
-            NetworkConfig("gru:4", output="tree"),
-            "--output: unknown output layer 'tree'; known are auto, full, adaptive",
+            NetworkConfig("gru:4", output="trie"),
+            f"--output: unknown output layer 'trie'; known are {', '.join(FORMS)}",
         ),
         (NetworkConfig("gru:4", context="keep"), "--context: unknown context 'keep'; known are carry, reset"),
         (

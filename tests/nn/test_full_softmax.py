@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -84,7 +85,12 @@ def test_autograd_agrees_with_differences() -> None:
     h, targets, weights = rows(4, 3, 5, dtype=torch.float64)
 
     def loss(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return FusedLoss.apply(softmax, targets, weights, 0.1, torch.float64, h, weight, bias)[0]
+        return FusedLoss.apply(
+            partial(softmax.differentiate, targets=targets, weights=weights, smoothing=0.1, dtype=torch.float64),
+            h,
+            weight,
+            bias,
+        )[0]
 
     assert torch.autograd.gradcheck(loss, (h, softmax.weight, softmax.bias))
 
@@ -153,7 +159,12 @@ def test_a_tied_weight_is_the_embedding_itself_and_gathers_both_gradients() -> N
 
     def loss(weight: Tensor) -> Tensor:
         h = torch.tanh(weight[[0, 4]])
-        return FusedLoss.apply(softmax, targets, None, 0.0, torch.float64, h, weight, softmax.bias.detach() * 0)[0]
+        return FusedLoss.apply(
+            partial(softmax.differentiate, targets=targets, weights=None, smoothing=0.0, dtype=torch.float64),
+            h,
+            weight,
+            softmax.bias.detach() * 0,
+        )[0]
 
     assert torch.autograd.gradcheck(loss, (embedding,))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rnntool.config.output import parse_output
+from rnntool.config.output import Words, parse_output
 from rnntool.nn.output.build import build_output
 from rnntool.nn.output.layer import OutputLayer
 from rnntool.score import temperature as module
@@ -15,7 +15,7 @@ from tests.score.conftest import LINES, network, words
 
 
 def layer(text: str) -> OutputLayer:
-    built = build_output(parse_output(text), 8, 30)
+    built = build_output(parse_output(text), 8, Words([0] * 30))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in built.parameters():

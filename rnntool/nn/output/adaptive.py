@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from rnntool.config.output import frequencies
 from rnntool.nn.output import fused
-from rnntool.nn.output.layer import OutputLayer
+from rnntool.nn.output.layer import ExactLayer
 
 
-class AdaptiveSoftmax(OutputLayer):
+class AdaptiveSoftmax(ExactLayer):
     """One weight row and one bias per word, and one per group.
 
     Args:
@@ -88,7 +88,7 @@ class AdaptiveSoftmax(OutputLayer):
         smoothing: float,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """As `OutputLayer.differentiate`; each of the two choices is smoothed over what is chosen from."""
+        """As `ExactLayer.differentiate`; each of the two choices is smoothed over what is chosen from."""
         U, b, group_U, group_b = parameters
         dU, db = torch.empty_like(U), torch.empty_like(b)
         group, first = _group_of(targets, self.cuts), self.cuts[0]

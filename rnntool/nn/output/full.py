@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from rnntool.nn.output import fused
-from rnntool.nn.output.layer import OutputLayer
+from rnntool.nn.output.layer import ExactLayer
 
 
-class FullSoftmax(OutputLayer):
+class FullSoftmax(ExactLayer):
     """One weight row and one bias per word.
 
     Args:
@@ -57,7 +57,7 @@ class FullSoftmax(OutputLayer):
         smoothing: float,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """As `OutputLayer.differentiate`."""
+        """As `ExactLayer.differentiate`."""
         U, b = parameters
         dU, db = torch.empty_like(U), torch.empty_like(b)
         loss, nll, dh = fused.softmax_loss(

@@ -57,10 +57,11 @@ def softmax_nll(h: Tensor, U: Tensor, b: Tensor, targets: Tensor) -> Tensor:
     """−log P(target) in nats, (N,)."""
     size = rows_of_a_block(len(b), h.element_size())
     blocks = zip(torch.split(h, size), torch.split(targets, size), strict=True)
-    return torch.cat([_nll(torch.addmm(b, part, U.T), y) for part, y in blocks])
+    return torch.cat([nll_of_logits(torch.addmm(b, part, U.T), y) for part, y in blocks])
 
 
-def _nll(z: Tensor, targets: Tensor) -> Tensor:
+def nll_of_logits(z: Tensor, targets: Tensor) -> Tensor:
+    """−log P(target) in nats, (N,), for logits (N, V)."""
     return z.logsumexp(dim=1) - z.gather(1, targets[:, None])[:, 0]
 
 
@@ -75,6 +76,7 @@ def softmax_loss(
     dtype: torch.dtype,
     dU: Tensor,
     db: Tensor,
+    penalty: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The loss of a softmax over the rows of U, and its gradients.
 
@@ -88,6 +90,7 @@ def softmax_loss(
         dtype: of the products.
         dU: is set to the gradient of U, (V, H).
         db: is set to the gradient of b, (V,).
+        penalty: weight of (log Σ exp z)² in each row's loss.
 
     Returns:
         The weighted sum of the smoothed losses, the plain Σ −log P(target), and the gradient of h (N, H).
@@ -109,6 +112,8 @@ def softmax_loss(
     for start in range(0, num_rows, size):
         rows = slice(start, min(start + size, num_rows))
         e, scale, log_z[rows] = _weighted(low_h[start : start + size], low_U, shifted, ones[rows])
+        if penalty:
+            scale = scale * (1 + 2 * penalty * (log_z[rows] + shift))[:, None]
         torch.mul((e @ low_U)[: len(scale), :width], scale, out=dh[rows])
         # the last column, of ones before they are scaled, gives the gradient of b in the same product
         columns = torch.cat([h[rows] * scale, scale], dim=1).to(dtype)
@@ -134,6 +139,8 @@ def softmax_loss(
         dh.addcmul_(mean_U, ones[:, None], value=-smoothing)
         dU.sub_(ones @ h, alpha=smoothing / vocab_size)
         db.sub_(ones.sum(), alpha=smoothing / vocab_size)
+    if penalty:
+        losses = losses + penalty * log_z.square()
     return losses @ ones, nll.sum(), dh
 
 

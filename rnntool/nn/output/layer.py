@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,21 +15,25 @@ class OutputLayer(nn.Module, ABC):
     """A distribution over V words for every hidden state; all its methods treat rows of h independently.
 
     Attributes:
-        weight: one row for every word, (V, H); the embedding itself, if tied.
+        weight: one row for every word, (V, H), unless the layer says otherwise; the embedding itself, if tied.
         bias: one number for every word, (V,).
         is_recordable: whether the loss asks the device nothing (which rows are of which part), so that a GPU can replay it.
+        is_self_normalized: whether U h + b is meant to be a log-probability without being normalised.
     """
 
     is_recordable = False
+    is_self_normalized = False
 
     weight: nn.Parameter
     bias: nn.Parameter
 
-    def __init__(self, input_size: int, vocab_size: int, weight: nn.Parameter | None) -> None:
+    def __init__(
+        self, input_size: int, num_rows: int, weight: nn.Parameter | None, *, num_biases: int | None = None
+    ) -> None:
         super().__init__()
         self.is_tied = weight is not None
-        self.weight = nn.Parameter(torch.empty(vocab_size, input_size)) if weight is None else weight
-        self.bias = nn.Parameter(torch.empty(vocab_size))
+        self.weight = nn.Parameter(torch.empty(num_rows, input_size)) if weight is None else weight
+        self.bias = nn.Parameter(torch.empty(num_rows if num_biases is None else num_biases))
 
     @property
     @abstractmethod
@@ -55,6 +60,7 @@ class OutputLayer(nn.Module, ABC):
     def nll(self, h: Tensor, targets: Tensor) -> Tensor:
         """−log P(target) in nats, (N,), for h (N, H) and targets (N,)."""
 
+    @abstractmethod
     def loss(
         self,
         h: Tensor,
@@ -63,6 +69,7 @@ class OutputLayer(nn.Module, ABC):
         weights: Tensor | None = None,
         smoothing: float = 0.0,
         dtype: torch.dtype = torch.float32,
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What training minimises.
 
@@ -72,13 +79,40 @@ class OutputLayer(nn.Module, ABC):
             weights: of each row in the sum, (N,); None for ones.
             smoothing: share of each target's probability that is spread evenly over what it is chosen from.
             dtype: of the products.
+            generator: draws words, where the layer is trained with such; None for torch's own.
 
         Returns:
-            The weighted sum of the (smoothed) losses, differentiable; and the plain sum of −log P(target), not.
+            The weighted sum of the (smoothed) losses, differentiable; and the plain sum of −log P(target), not: as far as
+            it is known, else what is minimised in its place.
         """
+
+    def init(self, generator: torch.Generator) -> None:
+        """Set to where training starts: an own weight and the biases at zero, every word equally likely."""
+        del generator
+        for parameter in self.parameters():
+            if not (self.is_tied and parameter is self.weight):
+                parameter.zero_()
+
+
+class ExactLayer(OutputLayer):
+    """One that is trained with every word, or every choice that leads to the target."""
+
+    def loss(
+        self,
+        h: Tensor,
+        targets: Tensor,
+        *,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """As `OutputLayer.loss`."""
+        del generator
         if not torch.is_grad_enabled():
             return self.loss_reference(h, targets, weights=weights, smoothing=smoothing)
-        loss, nll = FusedLoss.apply(self, targets, weights, smoothing, dtype, h, *self.parameters())  # type: ignore[no-untyped-call]
+        how = partial(self.differentiate, targets=targets, weights=weights, smoothing=smoothing, dtype=dtype)
+        loss, nll = FusedLoss.apply(how, h, *self.parameters())  # type: ignore[no-untyped-call]
         return loss, nll
 
     @abstractmethod
@@ -109,13 +143,6 @@ class OutputLayer(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor]:
         """The readable twin of `loss`."""
 
-    def init(self, generator: torch.Generator) -> None:
-        """Set to where training starts: an own weight and the biases at zero, every word equally likely."""
-        del generator
-        for parameter in self.parameters():
-            if not (self.is_tied and parameter is self.weight):
-                parameter.zero_()
-
 
 class FusedLoss(torch.autograd.Function):
     """A loss that takes all its gradients on the way forward."""
@@ -123,18 +150,12 @@ class FusedLoss(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        layer: OutputLayer,
-        targets: Tensor,
-        weights: Tensor | None,
-        smoothing: float,
-        dtype: torch.dtype,
+        differentiate: Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, Tensor, list[Tensor]]],
         h: Tensor,
         *parameters: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """As `OutputLayer.differentiate`."""
-        loss, nll, gradients = layer.differentiate(
-            h, parameters, targets, weights=weights, smoothing=smoothing, dtype=dtype
-        )
+        """What `differentiate` makes of h and the parameters: loss, plain sum, and gradients, which are kept."""
+        loss, nll, gradients = differentiate(h, parameters)
         ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(nll)
         return loss, nll
@@ -145,4 +166,4 @@ class FusedLoss(torch.autograd.Function):
         gradients = ctx.saved_tensors
         if not (grad.device.type == "cpu" and float(grad) == 1):
             gradients = tuple(gradient * grad for gradient in gradients)
-        return None, None, None, None, None, *gradients
+        return None, *gradients

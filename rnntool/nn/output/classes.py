@@ -1,0 +1,186 @@
+"""The softmax in two steps: first the class, then the word among those of its class.
+
+    P(w | h) = P(c | h) · P(w | c, h)      c the class of w
+
+With C = √V classes of even size a target costs 2 √V products instead of V.
+Source: Goodman 2001, "Classes for fast maximum entropy training"; Mikolov et al. 2011, §3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rnntool.config.output import frequencies
+from rnntool.nn.output import fused
+from rnntool.nn.output.layer import ExactLayer
+
+
+class ClassSoftmax(ExactLayer):
+    """One weight row and one bias per word, and one per class.
+
+    Args:
+        input_size: H, width of h.
+        vocab_size: V.
+        classes: of each word, (V,), from 0 with none left out.
+        weight: the embedding (V, H), if tied; else the layer has its own.
+    """
+
+    def __init__(
+        self, input_size: int, vocab_size: int, classes: Sequence[int], weight: nn.Parameter | None = None
+    ) -> None:
+        super().__init__(input_size, vocab_size, weight)
+        class_of = torch.tensor(classes, device="cpu")
+        order = class_of.argsort(stable=True)  # words class by class
+        self.sizes: list[int] = torch.bincount(class_of).tolist()
+        ends = class_of.bincount().cumsum(0)
+        self.class_weight = nn.Parameter(torch.empty(len(self.sizes), input_size))
+        self.class_bias = nn.Parameter(torch.empty(len(self.sizes)))
+        self.is_sorted = list(classes) == sorted(classes)
+        self._class_of: Tensor
+        self._order: Tensor
+        self._place: Tensor  # of each word within its class
+        self.register_buffer("_class_of", class_of, persistent=False)
+        self.register_buffer("_order", order, persistent=False)
+        first = (ends - torch.tensor(self.sizes, device="cpu"))[class_of]
+        self.register_buffer("_place", order.argsort() - first, persistent=False)
+
+    @property
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """As `OutputLayer.rows`: one for every word, then one for every class."""
+        return torch.cat([self.weight, self.class_weight]), torch.cat([self.bias, self.class_bias])
+
+    def rows_computed(self, counts: Sequence[float]) -> float:
+        """As `OutputLayer.rows_computed`: all classes, and the words of the target's."""
+        weights = frequencies(counts)
+        own = sum(weight * self.sizes[c] for weight, c in zip(weights, self._class_of.tolist(), strict=True))
+        return float(len(self.sizes) + own / sum(weights))
+
+    def normalize(self, z: Tensor) -> Tensor:
+        """As `OutputLayer.normalize`; the sums over classes are taken in one go."""
+        vocab_size, num_classes = len(self.bias), len(self.sizes)
+        words, classes = z[:, :vocab_size], fused.log_softmax(z[:, vocab_size:])
+        index = self._class_of.expand_as(words)
+        top = z.new_full((len(z), num_classes), -torch.inf).scatter_reduce(1, index, words, "amax")
+        mass = torch.zeros_like(top).scatter_add(1, index, (words - top.gather(1, index)).exp())
+        return words + (classes - top - mass.log()).gather(1, index)
+
+    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+        """As `OutputLayer.nll`; of the classes, only the target's is computed."""
+        own = self._class_of[targets]
+        nll = fused.softmax_nll(h, self.class_weight, self.class_bias, own)
+        U, b = self._sorted(self.weight), self._sorted(self.bias)
+        order = own.argsort(stable=True)
+        for part, words in self._parts(own):
+            rows = order[part]
+            within = fused.softmax_nll(h[rows], U[words], b[words], self._place[targets[rows]])
+            nll = nll.index_add(0, rows, within)
+        return nll
+
+    def differentiate(
+        self,
+        h: Tensor,
+        parameters: Sequence[Tensor],
+        targets: Tensor,
+        *,
+        weights: Tensor | None,
+        smoothing: float,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """As `ExactLayer.differentiate`; each of the two choices is smoothed over what is chosen from.
+
+        Products within classes are too small to gain by a lower precision.
+        """
+        U, b, class_U, class_b = parameters
+        own = self._class_of[targets]
+        class_dU, class_db = torch.empty_like(class_U), torch.empty_like(class_b)
+        loss, nll, dh = fused.softmax_loss(
+            h,
+            class_U,
+            class_b,
+            own,
+            weights=weights,
+            smoothing=smoothing,
+            dtype=dtype,
+            dU=class_dU,
+            db=class_db,
+        )
+        order = own.argsort(stable=True)
+        within = self._within(h[order], self._sorted(U), self._sorted(b), own, order, weights, smoothing)
+        log_z, spread, some_dh, dU, db = within
+        dh.index_add_(0, order, some_dh)
+        dU, db = self._by_id(dU), self._by_id(db)
+        # the targets' own part, for all rows at once
+        U_y, hit = U[targets], h.new_full((len(h),), 1 - smoothing) if weights is None else (1 - smoothing) * weights
+        each = torch.empty_like(log_z).index_copy_(0, order, log_z) - torch.linalg.vecdot(h, U_y) - b[targets]
+        dh.addcmul_(U_y, hit[:, None], value=-1)
+        dU.index_add_(0, targets, h * hit[:, None], alpha=-1)
+        db.index_add_(0, targets, hit, alpha=-1)
+        losses = (1 - smoothing) * each + smoothing * torch.empty_like(spread).index_copy_(0, order, spread)
+        loss = loss + (losses.sum() if weights is None else losses @ weights)
+        return loss, nll + each.sum(), [dh, dU, db, class_dU, class_db]
+
+    def _within(
+        self,
+        h: Tensor,
+        U: Tensor,
+        b: Tensor,
+        own: Tensor,
+        order: Tensor,
+        weights: Tensor | None,
+        smoothing: float,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The words within each row's class, all but what falls to the target; rows and words class by class.
+
+        Returns:
+            log Σ exp z and that less the mean of z, (N,) each; and the gradients of h, U and b.
+        """
+        log_z, spread, dh = h.new_empty(len(h)), h.new_zeros(len(h)), torch.empty_like(h)
+        dU, db = torch.zeros_like(U), torch.zeros_like(b)
+        ones = h.new_ones(len(h)) if weights is None else weights[order].to(h.dtype)
+        for rows, words in self._parts(own):
+            some_h, some_U = h[rows], U[words]
+            e = torch.addmm(b[words], some_h, some_U.T)
+            top = e.amax(dim=1, keepdim=True)
+            if smoothing:
+                spread[rows] = -e.mean(dim=1)
+            s = e.sub_(top).exp_().sum(dim=1, keepdim=True)
+            torch.add(top[:, 0], s[:, 0].log(), out=log_z[rows])
+            e.mul_(ones[rows, None] / s)
+            if smoothing:
+                e.sub_(ones[rows, None], alpha=smoothing / e.shape[1])
+            torch.mm(e, some_U, out=dh[rows])
+            torch.mm(e.T, some_h, out=dU[words])
+            torch.sum(e, dim=0, out=db[words])
+        return log_z, log_z + spread, dh, dU, db
+
+    def loss_reference(
+        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Both choices with everything there is to choose from, then sums over those that were made."""
+        own = self._class_of[targets]
+        classes = fused.log_softmax(torch.addmm(self.class_bias, h, self.class_weight.T))
+        is_inside = self._class_of == own[:, None]  # (N, V)
+        within = torch.addmm(self.bias, h, self.weight.T).masked_fill(~is_inside, -torch.inf).log_softmax(dim=1)
+        nll = -classes.gather(1, own[:, None])[:, 0] - within.gather(1, targets[:, None])[:, 0]
+        spread = -classes.mean(dim=1) - within.masked_fill(~is_inside, 0).sum(dim=1) / is_inside.sum(dim=1)
+        each = (1 - smoothing) * nll + smoothing * spread
+        return (each if weights is None else each * weights).sum(), nll.sum().detach()
+
+    def _parts(self, own: Tensor) -> Iterator[tuple[slice, slice]]:
+        """For each class among `own` (N,): where its rows and its words are, both class by class."""
+        first_row = first_word = 0
+        for size, num_rows in zip(self.sizes, torch.bincount(own, minlength=len(self.sizes)).tolist(), strict=True):
+            if num_rows:
+                yield slice(first_row, first_row + num_rows), slice(first_word, first_word + size)
+            first_row, first_word = first_row + num_rows, first_word + size
+
+    def _sorted(self, rows: Tensor) -> Tensor:
+        """What is one for every word, class by class."""
+        return rows if self.is_sorted else rows[self._order]
+
+    def _by_id(self, rows: Tensor) -> Tensor:
+        """The inverse."""
+        return rows if self.is_sorted else torch.empty_like(rows).index_copy_(0, self._order, rows)

@@ -1,0 +1,80 @@
+"""The full softmax, trained so that it hardly needs to be normalised.
+
+    Σ −log P(y) + A (log Z)²      Z = Σ_v exp z_v
+
+A score z_y is then nearly a log-probability, and can stand for it where only the target's row is to be computed.  log Z
+starts at zero: the biases at the logarithms of the unigram probabilities.
+Source: Devlin et al. 2014, "Fast and robust neural network joint models for statistical machine translation", §2.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rnntool.nn.output import fused
+from rnntool.nn.output.full import FullSoftmax
+from rnntool.nn.output.unigram import unigram
+
+
+class SelfNormalized(FullSoftmax):
+    """One weight row and one bias per word.
+
+    Args:
+        input_size: H, width of h.
+        counts: of the words, (V,); all zero where they are not known.
+        penalty: A.
+        weight: the embedding (V, H), if tied; else the layer has its own.
+    """
+
+    is_self_normalized = True
+
+    def __init__(
+        self, input_size: int, counts: Sequence[float], penalty: float, weight: nn.Parameter | None = None
+    ) -> None:
+        super().__init__(input_size, len(counts), weight)
+        self.penalty = penalty
+        self._log_unigram: Tensor
+        self.register_buffer("_log_unigram", unigram(counts).log().float(), persistent=False)
+
+    def differentiate(
+        self,
+        h: Tensor,
+        parameters: Sequence[Tensor],
+        targets: Tensor,
+        *,
+        weights: Tensor | None,
+        smoothing: float,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """As `ExactLayer.differentiate`."""
+        U, b = parameters
+        dU, db = torch.empty_like(U), torch.empty_like(b)
+        loss, nll, dh = fused.softmax_loss(
+            h,
+            U,
+            b,
+            targets,
+            weights=weights,
+            smoothing=smoothing,
+            penalty=self.penalty,
+            dtype=dtype,
+            dU=dU,
+            db=db,
+        )
+        return loss, nll, [dh, dU, db]
+
+    def loss_reference(
+        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """As that of the full softmax, with the penalty."""
+        loss, nll = super().loss_reference(h, targets, weights=weights, smoothing=smoothing)
+        squares = torch.addmm(self.bias, h, self.weight.T).logsumexp(dim=1).square()
+        return loss + self.penalty * (squares if weights is None else squares * weights).sum(), nll
+
+    def init(self, generator: torch.Generator) -> None:
+        """As `OutputLayer.init`, the biases at the logarithms of the unigram probabilities."""
+        super().init(generator)
+        self.bias.copy_(self._log_unigram)
