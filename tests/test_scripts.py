@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,10 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +132,59 @@ def test_the_benchmark_prints_its_table(tmp_path: Path) -> None:
     assert len(rows) == 9
     assert all(float(row.split()[-1]) > 0 for row in rows)
     assert len((tmp_path / "records.jsonl").read_text().splitlines()) >= 2 * len(rows)
+
+
+@pytest.fixture(scope="module")
+def lecture() -> Any:
+    """scripts/lecture-tables, to be asked for smaller tables than its own."""
+    path = str(ROOT / "scripts" / "lecture-tables")
+    loader = SourceFileLoader("lecture_tables", path)
+    spec = spec_from_loader("lecture_tables", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    sys.modules["lecture_tables"] = module  # where its dataclasses look themselves up
+    loader.exec_module(module)
+    return module
+
+
+def test_the_tables_of_the_lecture_take_up_what_is_there(
+    lecture: Any, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three models of toy text; figures are those of rnntool ppl, and nothing is trained again."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    for part in ("train", "valid"):
+        shutil.copy(toys / f"{part}.txt", tmp_path / f"ptb.{part}.txt")
+    models = [
+        lecture.Model("n-grams", "", 141, is_ngram=True),
+        lecture.Model("cached", "", 125, of="n-grams", judging="--cache time=100,weight=0.1"),
+        lecture.Model("network", "--arch elman:8 --max-epochs 2"),
+    ]
+    make = lecture.lm_table("ptb", models, mixes=True)
+    rows = make(tmp_path, tmp_path / "runs")
+    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "runs").rglob("best.rnn"))
+    assert [vars(row) for row in make(tmp_path, tmp_path / "runs")] == [vars(row) for row in rows]
+    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "runs").rglob("best.rnn")) == before
+    (model,) = (tmp_path / "runs").glob("*.arpa.gz")
+    judged = lecture.rnntool("ppl", "--json", "-m", model, tmp_path / "ptb.valid.txt")
+    assert rows[0].ours == json.loads(judged)["ppl"]
+    assert (rows[0].carried, rows[0].parameters) == (round(1.045 * 141, 1), None)
+    assert rows[2].parameters > 0
+    assert rows[3].ours < 1.01 * min(row.ours for row in rows[:3])
+    lecture.print_rows(rows)
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["ptb", "parameters", "lecture", "x", "1.045", "ours", "minutes"]
+    assert [line[:24].strip() for line in lines] == ["n-grams", "cached", "network", "all of them mixed", ""]
+
+
+def test_tables_and_texts_that_are_not_there_are_named(tmp_path: Path) -> None:
+    def said(*words: str) -> str:
+        command = [sys.executable, ROOT / "scripts" / "lecture-tables", *words]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False).stderr
+
+    assert said(".", "tpb").endswith("no table tpb; there are ptb, scrn, text8, layers\n")
+    assert said("elsewhere", "scrn") == (
+        "scripts/lecture-tables: there is no ptb.train.txt in elsewhere or elsewhere/ptb\n"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +86,7 @@ def command(
             tally = Tally()
             for scored in score_lines(scorer, grouped(read_lines(path))):
                 for line in scored:
-                    one = _counted(line.tally(), unk)
+                    one = line.tally() if unk == "count" else line.tally().without_oov()
                     tally += one
                     if interval is not None:
                         interval.add(one)
@@ -105,13 +104,6 @@ def command(
         else:
             shown_spread = {key: f"{value:.4f}" for key, value in spread.items()}
             out.write(_as_line(total, {**shown_spread, **signature}, unit, bounds))
-
-
-def _counted(tally: Tally, unk: str) -> Tally:
-    """The tally, without what is not to be counted."""
-    if unk == "count":
-        return tally
-    return replace(tally, tokens=tally.tokens - tally.oov, nll=tally.nll - tally.oov_nll, oov_nll=0.0)
 
 
 def _as_object(

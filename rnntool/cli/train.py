@@ -15,7 +15,7 @@ from rnntool.config.network import CONTEXTS, NetworkConfig
 from rnntool.config.output import NOT_SMOOTHED
 from rnntool.config.presets import PRESETS
 from rnntool.config.source import WHENS
-from rnntool.config.training import AVERAGES, OPTIMIZERS, SCHEDULES, TrainingConfig
+from rnntool.config.training import AVERAGES, OPTIMIZERS, SCHEDULES, UNKNOWNS, TrainingConfig
 from rnntool.errors import OptionError
 from rnntool.train.progress import StopRequest
 
@@ -257,6 +257,13 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     metavar="NAME",
     type=click.Choice(SCHEDULES),
 )
+@_setting(
+    "--unk",
+    help="Unknown words in the validation: count them as <unk>, or skip them.",
+    section=RATE,
+    metavar="HOW",
+    type=click.Choice(UNKNOWNS),
+)
 @_setting("--warmup", help="Updates over which the rate rises.", section=RATE, metavar="N")
 @_setting("--lr-factor", help="What newbob and plateau multiply the rate by.", section=RATE, metavar="X")
 @_setting("--min-improvement", help="Ratio of entropies that newbob and plateau ask for.", section=RATE, metavar="X")
@@ -369,8 +376,8 @@ def _check_pairs(given: dict[str, Any]) -> None:
             raise OptionError(" and ".join(names), f"{len(given[sources])} files and {len(given[targets])}")
     if given["encoder"] == "none":
         raise OptionError("--encoder", "somebody must read --src")
-    for name in ("clip_step", "bptt_every", "watch"):
-        if given[name]:
+    for name in ("clip_step", "bptt_every", "watch", "unk"):
+        if given[name] not in (None, "count", 0, False):
             raise OptionError(f"--{name.replace('_', '-')}", "is for language models; leave it out with --src")
 
 

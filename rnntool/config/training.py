@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from rnntool.errors import OptionError
 
 OPTIMIZERS = ("sgd", "adagrad", "rmsprop", "adam", "adamw")
+UNKNOWNS = ("count", "skip")
 SCHEDULES = ("constant", "newbob", "plateau", "linear", "cosine")
 AVERAGES = ("none", "ema", "asgd")
 AT_LEAST_ONE = ("batch_size", "bptt", "accumulate", "max_epochs", "validations")
@@ -112,6 +113,8 @@ class TrainingConfig:
     """Stop once the validation perplexity is at most this; 0: never for this reason."""
     validations: int = 1
     """Validations an epoch."""
+    unk: str = "count"
+    """One of `UNKNOWNS`: what a validation does with words that are not in the vocabulary."""
     hold_out: float = 0.0
     """Share of every training text that is held out for validation instead of a validation text."""
     seed: int = 1
@@ -123,6 +126,7 @@ class TrainingConfig:
             ("--optimizer", self.optimizer, OPTIMIZERS),
             ("--schedule", self.schedule, SCHEDULES),
             ("--average", self.average, AVERAGES),
+            ("--unk", self.unk, UNKNOWNS),
         ):
             if name not in known:
                 raise OptionError(option, f"unknown name '{name}'; known are {', '.join(known)}")

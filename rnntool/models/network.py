@@ -21,6 +21,7 @@ from rnntool.nn.encoder import Bag, Encoder, RecurrentEncoder
 from rnntool.nn.link import Link, input_size
 from rnntool.nn.noise import Noise
 from rnntool.nn.output.build import build_output
+from rnntool.nn.output.unigram import unigram
 from rnntool.nn.recurrent import Recurrent
 from rnntool.nn.source import Source
 
@@ -65,6 +66,7 @@ class Network(nn.Module):
         self.decoder = Recurrent(cells, residual=residual, layer_norm=layer_norm, is_direct=is_direct)
         self.output = build_output(output, self.decoder.output_size, words, self.embedding if tied else None)
         self.tied = tied
+        self._occurrence = unigram(words.counts, power=float(any(words.counts)))
         self.reader = self.link = None
 
     def condition(self, reader: Reader, link: Link) -> None:
@@ -174,7 +176,7 @@ class Network(nn.Module):
     @torch.no_grad()
     def init(self, generator: torch.Generator) -> None:
         """Set all weights to where training starts."""
-        self.output.init(generator)
+        self.output.init(self._occurrence.to(self.embedding))
         self.embedding.uniform_(-EMBED_BOUND, EMBED_BOUND, generator=generator)
         for layer in self.decoder.stack:
             layer.init(generator)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -68,6 +68,10 @@ class Tally:
     def ppl_excl_oov(self) -> float:
         """Perplexity without the tokens that are not in the vocabulary."""
         return _exp(self.nll - self.oov_nll, self.tokens - self.oov)
+
+    def without_oov(self) -> Tally:
+        """The tally without the tokens that are not in the vocabulary."""
+        return replace(self, tokens=self.tokens - self.oov, nll=self.nll - self.oov_nll, oov_nll=0.0)
 
     @property
     def ppl1(self) -> float:
@@ -150,15 +154,20 @@ def score_lines(scorer: Scorer, groups: Iterable[Sequence[str]]) -> Iterator[lis
 
 
 def score_ids(scorer: Scorer, lines: Iterable[Sequence[int]]) -> Tally:
-    """The tally of lines that are ids already; chars, bytes, words and OOV are left at 0."""
+    """The tally of lines that are ids already; chars, bytes and words are left at 0, and every `<unk>` is unknown."""
     state = scorer.state0()
     total = Tally()
+    unk = scorer.vocabulary.unk_id
     for part in grouped(lines):
         scores, state = scorer.score(part, state)
-        for log_probs in scores:
+        for line, log_probs in zip(part, scores, strict=True):
             total.sentences += 1
             total.tokens += len(log_probs)
             total.nll -= float(log_probs.sum())
+            if unk in line:
+                is_unknown = np.append(np.asarray(line) == unk, False)
+                total.oov += int(is_unknown.sum())
+                total.oov_nll -= float(log_probs[is_unknown].sum())
     return total
 
 

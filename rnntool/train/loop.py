@@ -292,7 +292,12 @@ class Trainer:
         self._elapse()
 
     def _tally(self) -> Tally:
-        """The validation text under the network, exactly as `rnntool ppl` scores it."""
+        """The validation text under the network, exactly as `rnntool ppl` scores it, with the same `--unk`."""
+        tally = self._whole_tally()
+        return tally.without_oov() if self.config.unk == "skip" else tally
+
+    def _whole_tally(self) -> Tally:
+        """The same, all words counted."""
         if self.valid_source is not None:
             return score_corpora(self.network, self.model.vocabulary.eos_id, self.valid_source, self.valid)
         scorer = NetworkScorer(self.network, self.model.vocabulary, self.model.config.context)
@@ -348,6 +353,7 @@ class Trainer:
             "valid_ppl": tally.ppl,
             "valid_tokens": tally.tokens,
             "valid_sentences": tally.sentences,
+            **({"valid_unk": self.config.unk} if self.config.unk != "count" else {}),
         }
 
     def _elapse(self) -> float:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rnntool.config.network import NetworkConfig
+from rnntool.config.output import Words
 from rnntool.config.presets import PRESETS
 from rnntool.models.network import EMBED_BOUND, Network, build_network
 from rnntool.nn.noise import Noise
@@ -119,18 +120,18 @@ def test_states_can_be_indexed_as_a_search_does() -> None:
         torch.testing.assert_close(together[row], alone[0], rtol=1e-12, atol=1e-12)
 
 
-def test_training_starts_with_all_words_equally_likely() -> None:
-    """The softmax starts at zero; a tied one has the embedding, within ±0.1 (Zaremba et al. 2014)."""
-    net = build_network(NetworkConfig("lstm:4"), V)
+def test_training_starts_with_words_as_likely_as_they_occur() -> None:
+    """The softmax's weight starts at zero; a tied one is the embedding, within ±0.1 (Zaremba et al. 2014)."""
+    net = build_network(NetworkConfig("lstm:4"), Words([6, 3, 1]))
     net.init(torch.Generator().manual_seed(1))
     assert not net.output.weight.any()
-    assert not net.output.bias.any()
+    torch.testing.assert_close(net.output.bias.exp(), torch.tensor([0.6, 0.3, 0.1]))
     assert 0 < net.embedding.abs().max() <= EMBED_BOUND
     tied = build_network(NetworkConfig("lstm:4", tied=True), V)
     tied.init(torch.Generator().manual_seed(1))
     assert tied.output.weight is tied.embedding
     assert tied.embedding.any()
-    assert not tied.output.bias.any()
+    torch.testing.assert_close(tied.output.bias.exp(), torch.full((V,), 1 / V))
 
 
 def test_weights_are_a_function_of_the_seed() -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rnntool.nn.output.adaptive import AdaptiveSoftmax
 from rnntool.nn.output.layer import FusedLoss
@@ -124,21 +124,3 @@ def test_two_steps_by_hand() -> None:
         softmax.bias.copy_(torch.tensor([3.0, 1.0, 2.0]).log())
     expected = torch.tensor([3 / 4, 1 / 12, 2 / 12])
     torch.testing.assert_close(softmax.log_probs(torch.ones(1, 1)).exp()[0], expected)
-
-
-def test_an_untrained_layer_finds_head_and_groups_equally_likely() -> None:
-    softmax = AdaptiveSoftmax(4, 8, (3, 5))
-    with torch.no_grad():
-        softmax.init(torch.Generator())
-    p = softmax.log_probs(torch.randn(1, 4)).exp()[0]
-    torch.testing.assert_close(p, torch.tensor([1 / 5] * 3 + [1 / 10] * 2 + [1 / 15] * 3))
-
-
-def test_a_tied_weight_is_the_embedding_and_is_not_set_to_zero() -> None:
-    embedding = nn.Parameter(torch.ones(V, H))
-    softmax = AdaptiveSoftmax(H, V, (10,), embedding)
-    with torch.no_grad():
-        softmax.init(torch.Generator())
-    assert softmax.weight is embedding
-    assert (embedding == 1).all()
-    assert not softmax.group_weight.any()

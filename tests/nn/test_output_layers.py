@@ -14,6 +14,7 @@ from rnntool.errors import OptionError
 from rnntool.nn.output.build import build_output
 from rnntool.nn.output.drawn import DrawnLayer
 from rnntool.nn.output.layer import ExactLayer, FusedLoss, OutputLayer
+from rnntool.nn.output.unigram import unigram
 
 H, V = 12, 50
 
@@ -146,9 +147,19 @@ def test_a_tied_weight_is_the_embedding_and_keeps_its_values(text: str) -> None:
     embedding = nn.Parameter(torch.ones(V, H))
     tied = build_output(parse_output(text if text != "class" else "class:5"), H, Words(COUNTS), embedding)
     with torch.no_grad():
-        tied.init(torch.Generator())
+        tied.init(unigram(COUNTS))
     assert tied.weight is embedding
     assert (embedding == 1).all()
+
+
+@pytest.mark.parametrize("text", [*EXACT, *DRAWN])
+@pytest.mark.parametrize("power", [1.0, 0.0], ids=["counts", "even"])
+def test_an_untrained_layer_finds_words_as_likely_as_they_occur(text: str, power: float) -> None:
+    built = layer(text)
+    p = unigram(COUNTS, power=power)
+    with torch.no_grad():
+        built.init(p)
+    torch.testing.assert_close(built.log_probs(rows(3)[0]).exp(), p.expand(3, V), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("text", [*EXACT, *DRAWN])

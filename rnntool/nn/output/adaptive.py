@@ -41,6 +41,12 @@ class AdaptiveSoftmax(ExactLayer):
         self.group_weight = nn.Parameter(torch.empty(len(self.cuts), input_size))
         self.group_bias = nn.Parameter(torch.empty(len(self.cuts)))
 
+    def init(self, p: Tensor) -> None:
+        """As `OutputLayer.init`: a group is as likely as its words together."""
+        super().init(p)
+        masses = [p[words].sum() for words in _groups(self.cuts, len(p))]
+        self.group_bias.copy_(torch.stack(masses).log())
+
     @property
     def _head(self) -> tuple[Tensor, Tensor]:
         """Weights and biases of the head's words, then of the groups."""

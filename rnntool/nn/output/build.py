@@ -54,5 +54,5 @@ def build_output(output: Output, input_size: int, words: Words, weight: nn.Param
         case "nce":
             return NoiseContrast(input_size, words.counts, output.size, weight)
         case "selfnorm":
-            return SelfNormalized(input_size, words.counts, output.penalty, weight)
+            return SelfNormalized(input_size, vocab_size, output.penalty, weight)
     raise AssertionError(f"{output.kind} is in FORMS and not here")

@@ -47,6 +47,11 @@ class ClassSoftmax(ExactLayer):
         first = (ends - torch.tensor(self.sizes, device="cpu"))[class_of]
         self.register_buffer("_place", order.argsort() - first, persistent=False)
 
+    def init(self, p: Tensor) -> None:
+        """As `OutputLayer.init`: a class is as likely as its words together."""
+        super().init(p)
+        self.class_bias.copy_(p.new_zeros(len(self.sizes)).index_add(0, self._class_of, p).log())
+
     @property
     def rows(self) -> tuple[Tensor, Tensor]:
         """As `OutputLayer.rows`: one for every word, then one for every class."""

@@ -2,16 +2,18 @@
 
     sampled    the target is told from K words drawn by their counts, all logits less log q: which of the K + 1 is the one
                that was not drawn?                                        Jean et al. 2015, Ma and Collins 2018
-    target     all targets of the window and K words drawn evenly share it     Jean et al. 2015, Chen et al. 2015
+    target     all targets of the window and K words drawn evenly share the probability, all logits less log of how likely
+               a word is to be among them                                 Jean et al. 2015, Chen et al. 2015
     nce        the target is told from K words of noise, each by a yes or no:  Gutmann and Hyvärinen 2010, Mnih and Teh 2012
                log σ(s(y) − log K q(y)) + Σ_k log σ(log K q(w_k) − s(w_k))
 
 One draw serves all rows of a window, so that their products are one.  q is the unigram distribution, for noise flattened by
-the power ¾.  All start at the unigram.  With `nce` the logits s learn to be log-probabilities by themselves.
+the power ¾.  With `nce` the logits s learn to be log-probabilities by themselves.
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
@@ -53,10 +55,8 @@ class DrawnLayer(OutputLayer):
         q = unigram(counts, power=self.power)
         self._sums: Tensor  # of q over the words up to each, (V,)
         self._log_expected: Tensor  # log K q, (V,)
-        self._log_unigram: Tensor
         self.register_buffer("_sums", q.cumsum(0), persistent=False)
         self.register_buffer("_log_expected", (num_drawn * q).log().float(), persistent=False)
-        self.register_buffer("_log_unigram", unigram(counts).log().float(), persistent=False)
 
     @property
     def rows(self) -> tuple[Tensor, Tensor]:
@@ -94,11 +94,6 @@ class DrawnLayer(OutputLayer):
         how = partial(self.differentiate, targets=targets, drawn=drawn, weights=weights, dtype=dtype)
         loss, nll = FusedLoss.apply(how, h, *self.parameters())  # type: ignore[no-untyped-call]
         return loss, nll
-
-    def init(self, generator: torch.Generator) -> None:
-        """As `OutputLayer.init`, the biases at the logarithms of the unigram probabilities."""
-        super().init(generator)
-        self.bias.copy_(self._log_unigram)
 
     def draw(self, generator: torch.Generator | None) -> Tensor:
         """K words, (K,), some of them perhaps the same."""
@@ -187,6 +182,13 @@ class TargetSoftmax(DrawnLayer):
 
     power = 0.0
 
+    def __init__(
+        self, input_size: int, counts: Sequence[float], num_drawn: int, weight: nn.Parameter | None = None
+    ) -> None:
+        super().__init__(input_size, counts, num_drawn, weight)
+        self._unigram: Tensor
+        self.register_buffer("_unigram", unigram(counts), persistent=False)
+
     def differentiate(
         self,
         h: Tensor,
@@ -200,7 +202,7 @@ class TargetSoftmax(DrawnLayer):
         """As `DrawnLayer.differentiate`."""
         U, b = parameters
         words, places = torch.unique(torch.cat([targets, drawn]), return_inverse=True)
-        some_U, some_b = U[words], b[words]
+        some_U, some_b = U[words], (b - self._log_inclusion(len(targets)).to(b.dtype))[words]
         dU, some_db = torch.empty_like(some_U), torch.empty_like(some_b)
         loss, nll, dh = fused.softmax_loss(
             h,
@@ -222,9 +224,15 @@ class TargetSoftmax(DrawnLayer):
         """A cross entropy among the words that were met."""
         is_met = torch.zeros(len(self.bias), dtype=torch.bool, device=h.device)
         is_met[torch.cat([targets, drawn])] = True
-        z = torch.addmm(self.bias, h, self.weight.T).masked_fill(~is_met, -torch.inf)
+        lowered = self.bias - self._log_inclusion(len(targets)).to(self.bias.dtype)
+        z = torch.addmm(lowered, h, self.weight.T).masked_fill(~is_met, -torch.inf)
         nll = F.cross_entropy(z, targets, reduction="none")
         return (nll if weights is None else nll * weights).sum(), nll.sum().detach()
+
+    def _log_inclusion(self, num_targets: int) -> Tensor:
+        """Log of how likely each word is to be a target or to be drawn, (V,)."""
+        missed = num_targets * torch.log1p(-self._unigram) + self.num_drawn * math.log1p(-1 / len(self._unigram))
+        return torch.log(-torch.expm1(missed))
 
 
 class NoiseContrast(DrawnLayer):

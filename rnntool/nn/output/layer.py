@@ -86,12 +86,16 @@ class OutputLayer(nn.Module, ABC):
             it is known, else what is minimised in its place.
         """
 
-    def init(self, generator: torch.Generator) -> None:
-        """Set to where training starts: an own weight and the biases at zero, every word equally likely."""
-        del generator
+    def init(self, p: Tensor) -> None:
+        """Set to where training starts: an own weight at zero, so that whatever h is the words are as likely as they occur.
+
+        Args:
+            p: the words' probabilities, (V,).
+        """
         for parameter in self.parameters():
             if not (self.is_tied and parameter is self.weight):
                 parameter.zero_()
+        self.bias.copy_(p.log())
 
 
 class ExactLayer(OutputLayer):

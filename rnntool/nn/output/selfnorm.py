@@ -3,7 +3,7 @@
     Σ −log P(y) + A (log Z)²      Z = Σ_v exp z_v
 
 A score z_y is then nearly a log-probability, and can stand for it where only the target's row is to be computed.  log Z
-starts at zero: the biases at the logarithms of the unigram probabilities.
+starts at zero, since the biases start as the logarithms of probabilities.
 Source: Devlin et al. 2014, "Fast and robust neural network joint models for statistical machine translation", §2.4.
 """
 
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from rnntool.nn.output import fused
 from rnntool.nn.output.full import FullSoftmax
-from rnntool.nn.output.unigram import unigram
 
 
 class SelfNormalized(FullSoftmax):
@@ -24,20 +23,16 @@ class SelfNormalized(FullSoftmax):
 
     Args:
         input_size: H, width of h.
-        counts: of the words, (V,); all zero where they are not known.
+        vocab_size: V.
         penalty: A.
         weight: the embedding (V, H), if tied; else the layer has its own.
     """
 
     is_self_normalized = True
 
-    def __init__(
-        self, input_size: int, counts: Sequence[float], penalty: float, weight: nn.Parameter | None = None
-    ) -> None:
-        super().__init__(input_size, len(counts), weight)
+    def __init__(self, input_size: int, vocab_size: int, penalty: float, weight: nn.Parameter | None = None) -> None:
+        super().__init__(input_size, vocab_size, weight)
         self.penalty = penalty
-        self._log_unigram: Tensor
-        self.register_buffer("_log_unigram", unigram(counts).log().float(), persistent=False)
 
     def differentiate(
         self,
@@ -73,8 +68,3 @@ class SelfNormalized(FullSoftmax):
         loss, nll = super().loss_reference(h, targets, weights=weights, smoothing=smoothing)
         squares = torch.addmm(self.bias, h, self.weight.T).logsumexp(dim=1).square()
         return loss + self.penalty * (squares if weights is None else squares * weights).sum(), nll
-
-    def init(self, generator: torch.Generator) -> None:
-        """As `OutputLayer.init`, the biases at the logarithms of the unigram probabilities."""
-        super().init(generator)
-        self.bias.copy_(self._log_unigram)

@@ -48,6 +48,16 @@ class TreeSoftmax(ExactLayer):
         self._edges: Tensor  # from the root down: what is below, the node above it, and the sign, (2V − 2, 3)
         self.register_buffer("_edges", edges, persistent=False)
 
+    def init(self, p: Tensor) -> None:
+        """As `OutputLayer.init`: each side of a node is as likely as the words below it together."""
+        for parameter in self.parameters():
+            parameter.zero_()
+        masses = p[torch.repeat_interleave(self._lengths)]
+        left, right = (
+            p.new_zeros(len(self.bias)).index_add(0, self._nodes, masses * (self._signs == sign)) for sign in (1, -1)
+        )
+        self.bias.copy_(left.log() - right.log())
+
     @property
     def rows(self) -> tuple[Tensor, Tensor]:
         """As `OutputLayer.rows`: one for every inner node."""

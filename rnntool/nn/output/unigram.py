@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnntool.config.output import frequencies
 
-LEAST = 1e-3
+LEAST = 0.5
 """Count of a word that does not occur: something of it must be left, for its logarithm and for being drawn."""
 
 
