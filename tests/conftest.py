@@ -46,6 +46,8 @@ TOY_COMMANDS = (
     "train -V words.tsv --valid valid.txt --arch elman:8 --max-epochs 2 -o run train.txt",
     "train -V words.tsv --valid valid.txt --arch gru:8 --max-epochs 2 -o other train.txt",
     "train -V joint.spm --src train.en --tgt train.de --hold-out .1 --encoder bi-gru:8 --arch gru:8 --max-epochs 2 -o ende",
+    "train -V words.tsv --src-vocab joint.spm --src train.de --tgt train.en --hold-out .1 --encoder gru:8 --arch gru:8"
+    " --max-epochs 2 -o deen",
 )
 
 COLLECT = -1
@@ -272,7 +274,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory, server: ForkServerContext) ->
     words.tsv chars.tsv joint.spm   vocabularies: words of train.txt, its characters, SentencePiece of the pairs
     trigram.arpa.gz                 n-grams of train.txt, over words.tsv
     run/ other.rnn                  a run directory with a tiny model, and another model of the same words
-    ende/                           a run directory with a tiny model that translates train.en
+    ende/ deen/                     run directories with tiny models that translate train.en, and train.de into words.tsv
     """
     folder = tmp_path_factory.mktemp("toys")
     random = Random(1)

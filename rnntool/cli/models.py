@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rnntool.ngram.model import NgramModel
     from rnntool.score.scorer import Scorer
     from rnntool.score.unnormalized import Moments
+    from rnntool.search.ngram import NgramPart
+    from rnntool.search.translator import Companion
     from rnntool.text.vocabulary import Vocabulary
 
 
@@ -186,6 +188,7 @@ class Translating(NamedTuple):
     network: Network
     source: Vocabulary
     vocabulary: Vocabulary
+    name: str
 
 
 def open_translators(named: Sequence[options.Model], *, threads: int | None, device: str) -> tuple[Translating, ...]:
@@ -212,7 +215,43 @@ def open_translators(named: Sequence[options.Model], *, threads: int | None, dev
             what = f"its targets' vocabulary is {model.vocabulary.digest}, not {opened[0].vocabulary.digest}"
             raise ModelError(model.name, f"{what}; probabilities of different tokens cannot be mixed")
         report.detail(f"{model.name} {model.config.arch} {model.network.num_parameters} parameters")
-        opened.append(Translating(model.network, model.source_vocabulary, model.vocabulary))
+        opened.append(Translating(model.network, model.source_vocabulary, model.vocabulary, model.name))
+    return tuple(opened)
+
+
+def open_companions(named: Sequence[options.Model], beside: Translating) -> tuple[Companion, ...]:
+    """Open language models that judge, beside a model that translates, what it writes.
+
+    Raises:
+        ModelError: a file is no model, reads a source, or has another vocabulary than the targets.
+        OptionError: a model has no weight.
+    """
+    from rnntool.score.mixture import difference_of
+    from rnntool.search.ngram import NgramPart
+    from rnntool.search.translator import Companion
+
+    opened: list[Companion] = []
+    for each in named:
+        if each.weight is None:
+            raise OptionError("--lm", f"no weight for {each.path}", f"--lm {each.path}:0.2")
+        begun = begin(each.path)
+        part: Network | NgramPart
+        if begun.is_arpa:
+            ngrams = read_ngrams(begun)
+            difference = difference_of(ngrams.vocabulary, beside.vocabulary, beside.name)
+            if difference:
+                raise ModelError(each.path, f"{difference}; it cannot judge what that one writes")
+            part = NgramPart(ngrams, beside.vocabulary)
+        else:
+            model = load_network(begun, beside.network.embedding.device)
+            if model.source_vocabulary is not None:
+                raise ModelError(model.name, "it reads a source, and is no language model", "-m, for an ensemble")
+            if model.vocabulary.tokens != beside.vocabulary.tokens:
+                what = f"its vocabulary is {model.vocabulary.digest}, that of targets {beside.vocabulary.digest}"
+                raise ModelError(model.name, f"{what}; it cannot judge what {beside.name} writes")
+            part = model.network
+        report.detail(f"{each.path} beside, {each.weight:g} times")
+        opened.append(Companion(part, each.weight))
     return tuple(opened)
 
 

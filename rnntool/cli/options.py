@@ -118,7 +118,7 @@ class Command(Readable):
             if source in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
                 origin = parameter.envvar if source is ParameterSource.ENVIRONMENT else ctx.meta.get(_CONFIG)
                 report.detail(f"{parameter.opts[-1]} {ctx.params.get(parameter.name or '')} (from {origin})")
-        named = {"model": "--model", "fit": "--fit"}
+        named = {"model": "--model", "fit": "--fit", "lm": "--lm", "prefix": "--prefix"}
         read = [getattr(each, "path", each) for name in ("text", *named) for each in _several(ctx.params.get(name, ()))]
         if read.count("-") > 1:
             places = ["TEXT", *(option for name, option in named.items() if name in ctx.params)]
@@ -246,6 +246,12 @@ def model(
             "-m", "--model", type=_ModelType(), metavar="MODEL[:WEIGHT]", multiple=True, required=required, help=help
         )
     return option("-m", "--model", type=type_of_file, metavar="MODEL", required=required, help=help)
+
+
+def beside(*, section: str) -> Decorator:
+    """--lm MODEL:WEIGHT: a tuple of Model."""
+    help = "Add WEIGHT times the log-probability under a language model; may be repeated."
+    return option("--lm", section=section, type=_ModelType(), metavar="MODEL:WEIGHT", multiple=True, help=help)
 
 
 def vocabulary(*, required: bool = True, help: str = "Vocabulary, as written by rnntool vocab.") -> Decorator:

@@ -84,6 +84,12 @@ class Network(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     @property
+    def attends(self) -> bool:
+        """Whether it learns where to look in a source."""
+        attention = None if self.link is None else self.link.attention
+        return attention is not None and attention.kind != "equal"
+
+    @property
     def num_states(self) -> int:
         """How many tensors a state has."""
         own = sum(len(layer.cell.state_sizes) for layer in self.decoder.stack)

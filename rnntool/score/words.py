@@ -34,7 +34,7 @@ class Word(NamedTuple):
 def words_of(line: ScoredLine, vocabulary: Vocabulary) -> Iterator[Word]:
     """The words of a line, then its `</s>`."""
     pieces = vocabulary.pieces(line.text)
-    starts = _starts(pieces, vocabulary)
+    starts = word_starts(pieces, vocabulary)
     ends = [*starts[1:], len(pieces)] if starts else []
     for start, end in zip([0, *starts[1:]], ends, strict=False):
         spelling = pieces[start] if vocabulary.unit == "word" else vocabulary.join(pieces[start:end]).strip(SPACES)
@@ -43,8 +43,8 @@ def words_of(line: ScoredLine, vocabulary: Vocabulary) -> Iterator[Word]:
     yield Word(vocabulary.tokens[vocabulary.eos_id], float(line.log_probs[rest:].sum()), any(line.is_oov[rest:]))
 
 
-def _starts(pieces: Sequence[str], vocabulary: Vocabulary) -> list[int]:
-    """Where a word begins; before the first there may be white space, which is part of it."""
+def word_starts(pieces: Sequence[str], vocabulary: Vocabulary) -> list[int]:
+    """Where the words of a line begin among its pieces; before the first there may be white space, which is part of it."""
     if vocabulary.unit == "word":
         return list(range(len(pieces)))
     is_spm = vocabulary.unit == "spm"

@@ -106,6 +106,8 @@ class _Search:
         candidates = []
         for row, path in enumerate(self.live, self.first_row):
             for place, (gain, word) in enumerate(zip(gains[row], words[row], strict=True)):
+                if gain == -math.inf:  # forbidden
+                    break
                 logprob = path.logprob + gain
                 if word != self.eos_id:
                     candidates.append((logprob, row, word))

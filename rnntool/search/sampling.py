@@ -27,6 +27,9 @@ class Wish(NamedTuple):
     sample: int
     """Number of the sample among those of its prompt."""
 
+    max_tokens: int | None = None
+    """Its own limit, if it has one."""
+
 
 @dataclass
 class _Line:
@@ -56,7 +59,7 @@ def sample_lines(strider: Strider, wishes: Iterable[Wish], *, max_tokens: int, s
     Args:
         strider: draws the tokens; how many rows and how many at once changes speed and memory alone.
         wishes: taken as they are needed.
-        max_tokens: limit of each line's length, `</s>` not counted.
+        max_tokens: limit of each line's length, `</s>` not counted, where a wish has none of its own.
         seed: of all draws.
     """
     eos_id = strider.predictor.eos_id
@@ -76,9 +79,10 @@ def sample_lines(strider: Strider, wishes: Iterable[Wish], *, max_tokens: int, s
         uniforms = uniform_each(seed, keys[0], keys[1], keys[2] + ahead)
         ids, gains, after = strider.advance(together(prefixes), uniforms)
         going_on = []
-        for index, (number, _, line) in enumerate(rows):
+        for index, (number, wish, line) in enumerate(rows):
+            limit = max_tokens if wish.max_tokens is None else wish.max_tokens
             for id_, gain in zip((each[index] for each in ids), (each[index] for each in gains), strict=True):
-                if line.take(id_, gain, eos_id) or len(line.ids) == max_tokens:
+                if line.take(id_, gain, eos_id) or len(line.ids) == limit:
                     done[number] = line.made()
                     break
             else:

@@ -157,6 +157,11 @@ class Vocabulary:
         """The spelling of every token of a line, unknown ones as the line has them; as many as `encode` gives ids."""
         return self._segmenter.pieces(line)
 
+    def spellings(self, ids: Iterable[int]) -> list[str]:
+        """The spelling of every id, as `pieces` spells tokens."""
+        tokens = map(self.tokens.__getitem__, ids)
+        return [formats.escape(token) for token in tokens] if self.unit == "char" else list(tokens)
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; `</s>` and other control tokens are left out, `<unk>` is not.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Finished, Run
+from tests.conftest import Finished, Run, Running
 
 
 @pytest.fixture
@@ -79,6 +81,183 @@ def test_more_than_the_search_keeps_cannot_be_written(translate: Run) -> None:
     )
 
 
+@pytest.fixture
+def into_words(run: Run, toys: Path) -> Run:
+    """into_words(*words, stdin=…): with the toys' model whose targets are words, and whose sources are pieces."""
+
+    def translated(*words: str | Path, **streams: object) -> Finished:
+        return run("translate", "-m", toys / "deen", "-j", "1", *words, **streams)
+
+    return translated
+
+
+MANNERS: list[list[str]] = [
+    ["--n-best", "3", "--coverage-penalty", "0.3", "--distinct"],
+    ["--sample", "--temperature", "1.5", "--top-k", "9"],
+    ["--unk", "copy", "--alignment", "soft"],
+    ["--min-length", "0.5", "--alignment", "0.1", "--alignment-level", "piece"],
+]
+
+
+@pytest.mark.parametrize("manner", MANNERS, ids=lambda manner: manner[0])
+def test_no_answer_depends_on_the_batch_size(into_words: Run, toys: Path, manner: list[str]) -> None:
+    done = [lines(into_words(*manner, "-b", size, toys / "test.de")) for size in ("1", "7", "64")]
+    assert done[0] == done[1] == done[2]
+
+
+def test_an_ensemble_lists_what_each_model_gives(into_words: Run, toys: Path) -> None:
+    """And n-grams and networks that judge the targets alone, in other amounts."""
+    beside = ["--lm", f"{toys}/trigram.arpa.gz:0.3", "--lm", f"{toys}/run:0.1"]
+    plain = lines(into_words("-m", toys / "deen", "--n-best", "2", toys / "test.de"))
+    assert all(record.split(" ||| ")[2].startswith("F0= ") and " F1= " in record for record in plain)
+    fused = lines(into_words(*beside, "--n-best", "2", toys / "test.de"))
+    assert [record.split(" ||| ")[1] for record in fused] != [record.split(" ||| ")[1] for record in plain]
+    for record in fused:
+        _, text, features, score = record.split(" ||| ")
+        names, values = features.split()[::2], list(map(float, features.split()[1::2]))
+        assert names == ["F0=", "LM0=", "LM1="]
+        total = values[0] + 0.3 * values[1] + 0.1 * values[2]
+        assert float(score) == pytest.approx(total / (len(text.split()) + 1), abs=1e-4)
+
+
+def test_a_line_that_is_too_long_has_a_blank_answer_and_a_message(translate: Run) -> None:
+    done = translate("--max-source", "40", "--n-best", "1", stdin="the sea\n" + "the king " * 30 + "\nit\n")
+    assert done.status == 0
+    assert done.err == (
+        "rnntool translate: standard input:2: more than 40 tokens (--max-source); the answer is blank\n"
+    )
+    records = done.out[:-1].split("\n")
+    assert [record.split(" ||| ")[0] for record in records] == ["0", "1", "2"]
+    assert records[1] == "1 |||  ||| F0= 0 ||| 0"
+
+
+def test_alignments_stand_beside_targets_after_scores_or_in_a_file(into_words: Run, toys: Path, tmp_path: Path) -> None:
+    plain = lines(into_words(toys / "test.de"))
+    beside = [line.split(" ||| ") for line in lines(into_words("--alignment", "hard", toys / "test.de"))]
+    assert [text for text, _ in beside] == plain
+    words = [line.split() for line in (toys / "test.de").read_text().splitlines()]
+    for (text, pairs), source in zip(beside, words, strict=True):
+        found = [tuple(map(int, pair.split("-"))) for pair in pairs.split()]
+        assert all(i < len(source) and j < len(text.split()) for i, j in found)
+        assert [j for _, j in found] == sorted({j for _, j in found})
+    assert lines(into_words("--alignment", "hard", "--alignment-file", "links", toys / "test.de")) == plain
+    assert (tmp_path / "links").read_text().splitlines() == [pairs for _, pairs in beside]
+    listed = lines(into_words("--alignment", "hard", "--n-best", "1", toys / "test.de"))
+    assert [record.split(" ||| ")[4] for record in listed] == [pairs for _, pairs in beside]
+    soft = lines(into_words("--alignment", "soft", stdin="die See\n\n"))
+    weights = [list(map(float, word.split(","))) for word in soft[0].split(" ||| ")[1].split()]
+    assert {len(each) for each in weights} == {3}
+    assert [sum(each) for each in weights] == pytest.approx([1] * len(weights), abs=1e-3)
+    assert soft[1] == " ||| "
+
+
+def test_records_for_programs(into_words: Run) -> None:
+    done = lines(into_words("--json", "--alignment", "soft", "--n-best", "2", stdin="die See\n\nein Kahn\n"))
+    records = [json.loads(line) for line in done]
+    assert [(each["sentence"], each["rank"]) for each in records] == [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2)]
+    assert records[0]["source"] == ["die", "See"]
+    assert records[0]["text"].split() == records[0]["target"]
+    assert [len(row) for row in records[0]["alignment"]] == [3] * len(records[0]["target"])
+    assert (records[2]["text"], records[2]["tokens"], records[2]["alignment"]) == ("", 1, [])
+
+
+def test_targets_begin_with_the_lines_of_a_file(into_words: Run, tmp_path: Path) -> None:
+    (tmp_path / "beginnings").write_text("every very old zebra\n\nthe\n")
+    found = lines(into_words("--prefix", "beginnings", stdin="die See\n\nein Kahn\n"))
+    assert found[0].startswith("every very old zebra")
+    assert found[1] == ""
+    assert found[2].split()[0] == "the"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("the\n", "beginnings: 1 lines, and standard input:2 is one more"),
+        ("the\n\n\n", "beginnings: more than 2 lines, which is all that the text has"),
+    ],
+)
+def test_there_are_as_many_beginnings_as_lines(into_words: Run, tmp_path: Path, given: str, message: str) -> None:
+    (tmp_path / "beginnings").write_text(given)
+    done = into_words("--prefix", "beginnings", stdin="die See\nein Kahn\n")
+    assert (done.status, done.err) == (1, f"rnntool translate: {message}\n")
+
+
+def test_unknown_words_are_kept_banned_copied_or_looked_up(run: Run, toys: Path, tmp_path: Path) -> None:
+    """A model that knows next to nothing."""
+    (tmp_path / "few.tsv").write_text("<unk>\t0\n</s>\t0\nthe\t1\n")
+    (tmp_path / "lexicon").write_text("See\tdeep sea\ndie\tthe\n")
+    pairs = ["--src", toys / "train.de", "--tgt", toys / "train.en", "--hold-out", "0.1", "--src-vocab"]
+    words = [toys / "joint.spm", "--encoder", "gru:8", "--arch", "gru:8", "--max-epochs", "1", "-j", "1"]
+    assert run("train", "-V", "few.tsv", *pairs, *words, "-o", "few").status == 0
+
+    def found(*how: str) -> list[str]:
+        return lines(run("translate", "-m", "few", "-j", "1", *how, stdin="die See\n\nein Kahn\n"))
+
+    kept, banned, copied, looked_up = (
+        found(*how) for how in ([], ["--unk", "ban"], ["--unk", "copy"], ["--unk", "lexicon"])
+    )
+    assert "<unk>" in kept[0]
+    assert all(set(line.split()) <= {"the"} for line in banned)
+    assert set(copied[0].split()) <= {"die", "See", "the"}
+    assert set(copied[2].split()) <= {"ein", "Kahn", "the"}
+    assert set(looked_up[0].split()) <= {"deep", "sea", "the"}
+    assert looked_up[2] == copied[2]
+    assert len(copied[0].split()) == len(kept[0].split())
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--distinct"], 2, "--distinct: goes with --n-best only"),
+        (["--min-length", "3"], 2, "--min-length: 3, and --max-length 2 allows no more"),
+        (["--sample", "--beam", "4"], 2, "--beam: searches; --sample draws"),
+        (["--sample", "--coverage-penalty", "1"], 2, "--coverage-penalty: is for a search; --sample draws"),
+        (["--top-k", "4"], 2, "--top-k: is for drawing, with --sample only"),
+        (["--alignment-file", "x"], 2, "--alignment-file: goes with --alignment only\ntry: --alignment hard"),
+        (["--lm", "run"], 2, "--lm: no weight for run\ntry: --lm run:0.2"),
+        (["--lm", "deen:1"], 1, "deen/best.rnn: it reads a source, and is no language model\ntry: -m, for an ensemble"),
+        (["--lm", "missing:1"], 1, "missing: No such file or directory"),
+        (["--unk", "missing"], 1, "missing: No such file or directory"),
+        (["--unk", "test.en"], 1, "test.en:1: 'this old king follows it' is no entry of a lexicon"),
+        (["-m", "bag", "--unk", "copy"], 2, "--unk: needs attention, and "),
+        (["-m", "bag", "--alignment", "hard"], 2, "--alignment: needs attention, and "),
+        (["-m", "bag", "--coverage-penalty", "1"], 2, "--coverage-penalty: needs attention, and "),
+    ],
+)
+def test_options_that_do_not_go_together(
+    run: Run, toys: Path, bag: Path, words: list[str], status: int, message: str
+) -> None:
+    models = [] if "bag" in words else ["-m", "deen"]
+    given = [str(bag) if word == "bag" else word for word in words]
+    done = run("translate", *models, *given, "-j", "1", cwd=toys, stdin="die See\n")
+    assert done.status == status
+    assert done.err.startswith(f"rnntool translate: {message}")
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("value", ["0", "1.5", "-1", "nan", "weak"])
+def test_an_alignment_is_of_a_known_kind(translate: Run, value: str) -> None:
+    done = translate("--alignment", value)
+    assert done.status == 2
+    assert f"'{value}' is not hard, soft, or a number above 0 and at most 1" in done.err
+
+
+def test_a_language_model_of_other_words_cannot_judge(translate: Run, toys: Path) -> None:
+    done = translate("--lm", f"{toys}/run:1")
+    assert done.status == 1
+    assert done.err.startswith(f"rnntool translate: {toys}/run/best.rnn: its vocabulary is ")
+    assert done.err.endswith(f"; it cannot judge what {toys}/ende/best.rnn writes\n")
+    done = translate("--lm", f"{toys}/trigram.arpa.gz:1")
+    assert done.status == 1
+    assert "trigram.arpa.gz: its tokens are of unit word, those of" in done.err
+
+
+def test_a_standard_input_is_read_once(translate: Run) -> None:
+    done = translate("--prefix", "-")
+    assert (done.status, done.out) == (2, "")
+    assert "the standard input can be read only once, as TEXT or --model or --lm or --prefix" in done.err
+
+
 TRAIN = ["-V", "joint.spm", "--encoder", "bi-gru:8", "--arch", "gru:8", "--max-epochs", "1", "-o", "new"]
 PAIRS = ["--src", "train.en", "--tgt", "train.de"]
 
@@ -123,6 +302,16 @@ def test_what_a_run_starts_from_reads_sources_if_there_are_any(run: Run, toys: P
     assert (done.status, done.err) == (1, "rnntool train: run: a language model, which reads no --src\n")
     done = run("train", "--init", "ende", "--hold-out", "0.1", *out, "train.txt", cwd=toys)
     assert (done.status, done.err) == (1, "rnntool train: ende: reads sources, and there are none\n")
+
+
+@pytest.fixture(scope="module")
+def bag(toys: Path, server: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory with a model that does not attend."""
+    out = tmp_path_factory.mktemp("bag") / "run"
+    line = f"train -V words.tsv --src-vocab joint.spm --src train.de --tgt train.en --hold-out .1 -j 1 -o {out}"
+    words = [*line.split(), "--encoder", "bag", "--link", "each", "--arch", "gru:8", "--max-epochs", "1"]
+    assert Running(server, words, cwd=toys).finish().status == 0
+    return out
 
 
 @pytest.mark.parametrize("link", ["init", "each", "attention:dot"])
