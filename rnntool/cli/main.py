@@ -55,6 +55,7 @@ COMMANDS = {
         "translate": "translate each line of text",
     },
     "Translations": {
+        "rescore": "add a model's score to n-best lists",
         "rerank": "pick the best line of every n-best list",
         "bleu": "compare translations with references",
     },

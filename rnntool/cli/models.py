@@ -191,13 +191,16 @@ class Translating(NamedTuple):
     name: str
 
 
-def open_translators(named: Sequence[options.Model], *, threads: int | None, device: str) -> tuple[Translating, ...]:
+def open_translators(
+    named: Sequence[options.Model], *, threads: int | None, device: str, hint: str = "rnntool generate"
+) -> tuple[Translating, ...]:
     """Open what `-m` names, models that translate into one vocabulary; torch is imported here.
 
     Args:
         named: at least one model.
         threads: for `compute.prepare`.
         device: for `compute.prepare`.
+        hint: what language models are for.
 
     Raises:
         ModelError: a file is no model, or one that does not translate, or two do not go together.
@@ -207,10 +210,10 @@ def open_translators(named: Sequence[options.Model], *, threads: int | None, dev
     for each in named:
         begun = begin(each.path)
         if begun.is_arpa:
-            raise ModelError(each.path, "an n-gram model, which reads no source", "rnntool generate")
+            raise ModelError(each.path, "an n-gram model, which reads no source", hint)
         model = load_network(begun, place)
         if model.source_vocabulary is None:
-            raise ModelError(model.name, "a language model, which reads no source", "rnntool generate")
+            raise ModelError(model.name, "a language model, which reads no source", hint)
         if opened and opened[0].vocabulary.tokens != model.vocabulary.tokens:
             what = f"its targets' vocabulary is {model.vocabulary.digest}, not {opened[0].vocabulary.digest}"
             raise ModelError(model.name, f"{what}; probabilities of different tokens cannot be mixed")

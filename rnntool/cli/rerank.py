@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnntool.cli import fields, metrics, options, report
+from rnntool.cli import fields, judging, metrics, options, report
 from rnntool.config.metrics import MetricConfig
 from rnntool.errors import InputError, OptionError
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rnntool.score.reranking import Choice, Chooser, Tuned
     from rnntool.text.nbest.lists import NbestList
 
-FORMS = ("moses", "srilm", "rnnlm", "kaldi")
 SEARCHED = ("bleu", "chrf")
 RESTARTS = 10
 SCALE = 1.0
@@ -84,9 +83,7 @@ class _NamedFile(click.ParamType):  # type: ignore[type-arg]  # generic since cl
     metavar="X",
     help=f"With --mbr: probabilities are exp(X score), normalised; default: {SCALE:g}.",
 )
-@options.option(
-    "--format", type=click.Choice(FORMS), metavar="FORMAT", default="moses", help="moses, srilm, rnnlm or kaldi."
-)
+@judging.form("moses", help="moses, srilm, rnnlm or kaldi.")
 @options.option(
     "--scores",
     type=_NamedFile(),

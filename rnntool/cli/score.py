@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rnntool.cli import fields, models, options, report
+from rnntool.cli import fields, judging, models, options, report
 from rnntool.cli.adaptation import Wanted, adapt, takes_adaptation
 from rnntool.errors import OptionError
 
 if TYPE_CHECKING:
     from rnntool.score.perplexity import ScoredLine
+    from rnntool.score.scorer import Scorer
     from rnntool.text.vocabulary import Vocabulary
 
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 @options.option("--words", is_flag=True, help="The same for every word: the sum of its tokens.")
 @models.unnormalized
 @options.option("--normalize", is_flag=True, help="Divide by the number of tokens, </s> included.")
+@judging.sources
+@judging.form(None, help="TEXT are n-best lists: moses, srilm, rnnlm or kaldi.")
 @options.batch_size(64)
 @options.json
 @options.device
@@ -37,6 +40,8 @@ def command(
     words: bool,
     unnormalized: bool,
     normalize: bool,
+    src: tuple[str, ...],
+    format: str | None,
     adaptation: Wanted,
     batch_size: int,
     json: bool,
@@ -44,47 +49,71 @@ def command(
     threads: int | None,
     text: tuple[str, ...],
 ) -> None:
-    """Print the log-probability of each line of TEXT under a language model.
+    """Print the log-probability of each line of TEXT under a model.
 
-    Line n of the output answers line n of TEXT, blank ones too, in natural logarithms, </s> included.  With --tokens a
-    record for each token: sentence, position, token, log-probability, flags (oov, eos), tab-separated.  The first answer
-    is out before the input ends.  A model may adapt to the text as it reads it; see rnntool man ppl.
+    Line n of the output answers line n of TEXT, blank ones too, in natural logarithms, </s> included; with --src, given
+    line n of its sources; with --format, hypothesis n.  With --tokens a record for each token: sentence, position, token,
+    log-probability, flags (oov, eos), tab-separated.  The first answer is out before the input ends.  A language model may
+    adapt to the text as it reads it; see rnntool man ppl.
 
     Examples:
       echo 'the cat sat' | rnntool score -m run
       rnntool score -m run text.txt | paste - text.txt | sort -g | head
-      rnntool score --words -m chars text.txt
+      rnntool score -m runs/ende --src test.en test.de
     """
     if normalize and (tokens or words):
         unit = "token" if tokens else "word"
         raise OptionError("--normalize", f"a {unit}'s log-probability has no length; leave out --{unit}s")
-    choices = adaptation.choices()
-    opened = models.open_models(model, threads=threads, device=device, context=context, batch_size=batch_size)
-    if unnormalized:
-        scorer = models.unnormalize(opened, adapts=bool(choices.stages))
+    if src or format is not None:
+        _check_independent("--src" if src else "--format", context, adaptation)
+        if unnormalized:
+            raise OptionError("--unnormalized", f"is for lines of text; leave out {'--src' if src else '--format'}")
+        judge = judging.open_judge(model, has_sources=bool(src), threads=threads, device=device, batch_size=batch_size)
+        vocabulary = judge.vocabulary
+        if format is None:
+            answers = judging.judged_lines(judge, text, src, batch_size=batch_size)
+        else:
+            lists = judging.judged_lists(judge, text, src, format)
+            answers = ([line for _, scored in group for line in scored] for group in lists)
     else:
-        scorer, _ = adapt(opened.scorer, choices, adaptation.fit)
-    from rnntool.score.perplexity import score_lines
-    from rnntool.text.files import arriving, is_regular, read_lines
-
-    def lines() -> Iterator[str]:
-        for path in text:
-            yield from read_lines(path)
-
-    # A pipe's lines are answered as they come; a file's are not waited for, and always grouped alike.
-    groups = arriving(lines(), batch_size, wait=all(is_regular(path) for path in text))
+        choices = adaptation.choices()
+        opened = models.open_models(model, threads=threads, device=device, context=context, batch_size=batch_size)
+        if unnormalized:
+            scorer = models.unnormalize(opened, adapts=bool(choices.stages))
+        else:
+            scorer, _ = adapt(opened.scorer, choices, adaptation.fit)
+        vocabulary = scorer.vocabulary
+        answers = _lines(scorer, text, batch_size)
     number = 0
     with report.output() as out:
-        for scored in score_lines(scorer, groups):
+        for scored in answers:
             for line in scored:
                 number += 1
                 if words:
-                    out.write("".join(_word_records(number, line, scorer.vocabulary, as_json=json)))
+                    out.write("".join(_word_records(number, line, vocabulary, as_json=json)))
                 elif tokens:
-                    out.write("".join(_token_records(number, line, scorer.vocabulary, as_json=json)))
+                    out.write("".join(_token_records(number, line, vocabulary, as_json=json)))
                 else:
                     out.write(_record(number, line, normalize=normalize, as_json=json))
             out.flush()
+
+
+def _check_independent(which: str, context: str | None, adaptation: Wanted) -> None:
+    """Refuse what would let a line depend on those before it."""
+    names = ("dynamic", "temperature", "pointer", "cache", "fit")
+    given = ["context"] * (context is not None) + [name for name in names if getattr(adaptation, name)]
+    if given:
+        raise OptionError(f"--{given[0]}", f"is for running text; with {which}, lines are independent of each other")
+
+
+def _lines(scorer: Scorer, text: tuple[str, ...], batch_size: int) -> Iterator[list[ScoredLine]]:
+    """The lines of all texts, which follow each other."""
+    from rnntool.score.perplexity import score_lines
+    from rnntool.text.files import arriving, is_regular, read_lines
+
+    # A pipe's lines are answered as they come; a file's are not waited for, and always grouped alike.
+    lines = (line for path in text for line in read_lines(path))
+    return score_lines(scorer, arriving(lines, batch_size, wait=all(is_regular(path) for path in text)))
 
 
 def _record(number: int, line: ScoredLine, *, normalize: bool, as_json: bool) -> str:

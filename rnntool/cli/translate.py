@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from rnntool.cli import fields, models, options, report
-from rnntool.errors import InputError, OptionError
+from rnntool.errors import OptionError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -339,21 +339,14 @@ def _groups(text: tuple[str, ...], prefix: str | None) -> Iterator[list[_Read]]:
         InputError: there are more or fewer prefixes than lines.
     """
     from rnntool.text.files import arriving, is_regular, read_lines, shown
+    from rnntool.text.parallel import Parallel
 
     lines = ((f"{shown(path)}:{n}", line) for path in text for n, line in enumerate(read_lines(path), 1))
-    prefixes = None if prefix is None else read_lines(prefix)
-    number = 0
+    prefixes = None if prefix is None else Parallel([prefix])
     for group in arriving(lines, TOGETHER, wait=all(is_regular(path) for path in text)):
-        read = []
-        for where, line in group:
-            beginning = "" if prefixes is None else next(prefixes, None)
-            if beginning is None:
-                raise InputError(shown(prefix or ""), f"{number} lines, and {where} is one more")
-            read.append(_Read(where, line, beginning))
-            number += 1
-        yield read
-    if prefixes is not None and next(prefixes, None) is not None:
-        raise InputError(shown(prefix or ""), f"more than {number} lines, which is all that the text has")
+        yield [_Read(where, line, "" if prefixes is None else prefixes.take(where)) for where, line in group]
+    if prefixes is not None:
+        prefixes.end()
 
 
 class _Writer(NamedTuple):

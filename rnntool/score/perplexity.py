@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from rnntool.score.scorer import LogProbs, Scorer
+from rnntool.text.vocabulary import Vocabulary
 
 GROUP = 1024
 GROUP_SIZE = 1 << 16
@@ -149,7 +150,7 @@ def score_lines(scorer: Scorer, groups: Iterable[Sequence[str]]) -> Iterator[lis
     for lines in groups:
         ids = [vocabulary.encode(line) for line in lines]
         log_probs, state = scorer.score(ids, state)
-        flags = [_oov_flags(scorer, line, line_ids) for line, line_ids in zip(lines, ids, strict=True)]
+        flags = [oov_flags(vocabulary, line, line_ids) for line, line_ids in zip(lines, ids, strict=True)]
         yield [ScoredLine(*each) for each in zip(lines, ids, log_probs, flags, strict=True)]
 
 
@@ -202,8 +203,8 @@ class Bootstrap:
         return _exp(nll[0], 1), _exp(nll[1], 1)
 
 
-def _oov_flags(scorer: Scorer, line: str, ids: Sequence[int]) -> list[bool]:
-    vocabulary = scorer.vocabulary
+def oov_flags(vocabulary: Vocabulary, line: str, ids: Sequence[int]) -> list[bool]:
+    """For each id of a line, whether it stands for a token that is not in the vocabulary."""
     if vocabulary.unk_id not in ids:
         return [False] * len(ids)
     unk = vocabulary.tokens[vocabulary.unk_id]

@@ -168,11 +168,11 @@ def test_lists_that_do_not_answer_the_reference_are_refused(run: Run, ref: Path,
 
 
 def test_names_are_those_of_the_rooms_below() -> None:
-    from rnntool.cli import rerank
+    from rnntool.cli import judging, rerank
     from rnntool.score.overlap import OF_TEXTS, PAIRWISE
     from rnntool.text.nbest.forms import FORMS
 
-    assert set(rerank.FORMS) == set(FORMS)
+    assert set(judging.FORMS) == set(FORMS)
     assert set(rerank.SEARCHED) == set(OF_TEXTS) == set(PAIRWISE)
 
 

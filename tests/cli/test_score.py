@@ -249,3 +249,80 @@ def test_an_interrupt_while_it_waits_is_silent(start: Start, toys: Path) -> None
     os.close(to_write)
     os.close(answers)
     assert done == Finished(130, "", "")
+
+
+# --- pairs and lists -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def given(run: Run, toys: Path) -> Run:
+    """given(*words, …): with the model that translates test.de into words, given test.de."""
+
+    def scored(*words: str | Path, **streams: object) -> Finished:
+        return run("score", "-m", toys / "deen", "--src", toys / "test.de", "-j", "1", *words, **streams)
+
+    return scored
+
+
+def test_a_pair_has_one_number_whatever_the_batch_size(given: Run, toys: Path) -> None:
+    found = numbers(given(toys / "test.en"))
+    assert len(found) == 40 and max(found) < 0
+    assert numbers(given("-b", "1", toys / "test.en")) == pytest.approx(found, abs=2e-6)
+    tokens = given("--tokens", toys / "test.en").out.splitlines()
+    sums = [0.0] * 40
+    for record in tokens:
+        sums[int(record.split("\t")[0]) - 1] += float(record.split("\t")[3])
+    assert sums == pytest.approx(found, abs=1e-4)
+    records = [json.loads(line) for line in given("--json", "--normalize", toys / "test.en").out.splitlines()]
+    assert [each["logprob_per_token"] * each["tokens"] for each in records] == pytest.approx(found, abs=1e-4)
+
+
+def test_a_model_twice_scores_as_the_model(given: Run, toys: Path) -> None:
+    assert numbers(given("-m", toys / "deen", toys / "test.en")) == pytest.approx(
+        numbers(given(toys / "test.en")), abs=2e-6
+    )
+
+
+def test_the_score_in_an_nbest_list_is_that_of_its_pair(run: Run, given: Run, toys: Path, tmp_path: Path) -> None:
+    done = run("translate", "-m", toys / "deen", "--n-best", "3", "-j", "1", toys / "test.de")
+    assert done.status == 0
+    (tmp_path / "nbest").write_text(done.out)
+    ended = [" </s>" not in line for line in done.out.splitlines()]
+    listed = [float(line.split("F0= ")[1].split()[0]) for line in done.out.splitlines()]
+    assert all(ended)
+    assert numbers(given("--format", "moses", "nbest")) == pytest.approx(listed, abs=1e-4)
+
+
+def test_hypotheses_are_scored_each_on_its_own(run: Run, toys: Path, tmp_path: Path) -> None:
+    """Those of a language model, whose context goes on over lines of a text."""
+    hypotheses = ["a rose", "the old king sees it", "a rose"]
+    (tmp_path / "nbest").write_text("".join(f"{n // 2} ||| {text} ||| ||| 0\n" for n, text in enumerate(hypotheses)))
+    found = numbers(run("score", "-m", toys / "run", "--format", "moses", "nbest"))
+    lines = numbers(run("score", "-m", toys / "run", "--context", "reset", stdin="\n".join(hypotheses)))
+    assert found == pytest.approx(lines, abs=2e-6)
+    assert found[0] == found[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--context", "carry"], 2, "--context: is for running text; with --src, lines are independent of each other"),
+        (["--temperature", "2"], 2, "--temperature: is for running text; with --src, lines are independent"),
+        (["--cache", "unigram"], 2, "--cache: is for running text; with --src, lines are independent"),
+        (["-m", "{toys}/run"], 1, "{toys}/run/best.rnn: a language model, which reads no source\ntry: leave out --src"),
+        (["-m", "{toys}/trigram.arpa.gz"], 1, "{toys}/trigram.arpa.gz: an n-gram model, which reads no source"),
+        (["{toys}/train.en"], 1, "{toys}/test.de: 40 lines, and {toys}/train.en:41 is one more"),
+        (["--format", "moses", "{toys}/train.en"], 1, "{toys}/train.en:1: no line of an n-best list"),
+    ],
+)
+def test_what_does_not_go_with_pairs(given: Run, toys: Path, words: list[str], status: int, message: str) -> None:
+    done = given(*(word.format(toys=toys) for word in words))
+    assert done.status == status
+    assert done.err.startswith(f"rnntool score: {message.format(toys=toys)}")
+
+
+def test_there_are_as_many_sources_as_lines(given: Run, toys: Path) -> None:
+    done = given(stdin="a rose\n")
+    assert done.status == 1
+    assert done.err == f"rnntool score: {toys}/test.de: more than 1 lines, which is all that the text has\n"
+    assert done.out.count("\n") == 1

@@ -11,11 +11,10 @@ Source: rnnlm 0.4b, -nbest; Kaldi, nbest-to-linear and steps/rnnlmrescore.sh (`w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from rnntool.errors import InputError
 from rnntool.text.formats import quoted
-from rnntool.text.nbest.lists import Hypothesis, NbestList, number, words_of
+from rnntool.text.nbest.lists import Hypothesis, NbestList, number, with_feature, words_of
 
 
 def read_rnnlm(lines: Iterable[str], name: str) -> Iterator[NbestList]:
@@ -96,7 +95,7 @@ def with_numbers(lists: Iterable[NbestList], name: str, lines: Iterable[str], so
     numbers = read_numbers(lines, source)
     place = 0
 
-    def scored(nbest: NbestList, hypothesis: Hypothesis) -> Hypothesis:
+    def value_of(nbest: NbestList, hypothesis: Hypothesis) -> float:
         nonlocal place
         place += 1
         key, value = next(numbers, (None, 0.0))
@@ -105,12 +104,10 @@ def with_numbers(lists: Iterable[NbestList], name: str, lines: Iterable[str], so
         if key and key != f"{nbest.id}-{hypothesis.rank}":
             where = f"{source}:{place}"
             raise InputError(where, f"a score of {quoted(key)}; the hypothesis is {nbest.id}-{hypothesis.rank}")
-        if name in hypothesis.features:
-            raise InputError(nbest.where(hypothesis), f"the list has a feature {quoted(name)} already")
-        return replace(hypothesis, features={**hypothesis.features, name: (value,)})
+        return value
 
     for nbest in lists:
-        yield replace(nbest, hypotheses=tuple(scored(nbest, hypothesis) for hypothesis in nbest.hypotheses))
+        yield with_feature(nbest, name, [value_of(nbest, hypothesis) for hypothesis in nbest.hypotheses])
     if next(numbers, None) is not None:
         raise InputError(f"{source}:{place + 1}", f"a score more than the {place} hypotheses")
 

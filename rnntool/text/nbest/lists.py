@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rnntool.errors import InputError
 from rnntool.text.formats import quoted
@@ -50,6 +50,20 @@ class NbestList:
     def where(self, hypothesis: Hypothesis) -> str:
         """The place of one of its hypotheses, for a message."""
         return f"{self.source}:{hypothesis.line}"
+
+
+def with_feature(nbest: NbestList, name: str, values: Sequence[float]) -> NbestList:
+    """A list with one feature more, that has a value for each hypothesis.
+
+    Raises:
+        InputError: it has a feature of this name already.
+    """
+    hypotheses = []
+    for hypothesis, value in zip(nbest.hypotheses, values, strict=True):
+        if name in hypothesis.features:
+            raise InputError(nbest.where(hypothesis), f"the list has a feature {quoted(name)} already")
+        hypotheses.append(replace(hypothesis, features={**hypothesis.features, name: (value,)}))
+    return replace(nbest, hypotheses=tuple(hypotheses))
 
 
 def number(spelling: str, where: str, what: str, name: str = "") -> float:

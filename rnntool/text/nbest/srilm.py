@@ -20,7 +20,8 @@ from rnntool.text.formats import quoted
 from rnntool.text.nbest.lists import Hypothesis, NbestList, number, spelled, words_of
 
 LM_WEIGHT = 8.0
-COLUMNS = ("ascore", "lscore", "nwords")
+LSCORE = "lscore"
+COLUMNS = ("ascore", LSCORE, "nwords")
 DECIPHER = "NBestList1.0"
 DECIPHER_WITH_TIMES = "NBestList2.0"
 BYTELOG = "bytelog"

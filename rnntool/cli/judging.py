@@ -1,0 +1,112 @@
+"""Lines and n-best lists under a model: a language model, or one that translates, whose sources are in files beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from rnntool.cli import models, options
+
+if TYPE_CHECKING:
+    from rnntool.score.perplexity import ScoredLine
+    from rnntool.text.nbest.lists import NbestList
+    from rnntool.text.vocabulary import Vocabulary
+
+TOGETHER = 64
+"""Lists of a file that are scored together."""
+
+FORMS = ("moses", "srilm", "rnnlm", "kaldi")
+
+sources = options.option(
+    "--src",
+    type=options.type_of_file,
+    metavar="FILE",
+    multiple=True,
+    help="Sources, one for each line or list; may be repeated.",
+)
+"""--src FILE: a tuple of paths, empty for a language model."""
+
+
+def form(default: str | None, *, help: str) -> options.Decorator:
+    """--format FORMAT: of n-best lists."""
+    return options.option("--format", type=click.Choice(FORMS), metavar="FORMAT", default=default, help=help)
+
+
+class Judge(NamedTuple):
+    """A model that scores lines, each on its own."""
+
+    vocabulary: Vocabulary
+    scored: Callable[[Sequence[str], Sequence[str]], list[ScoredLine]]
+    """Of sources, blank ones for a language model, and of as many lines."""
+
+
+def open_judge(
+    named: Sequence[options.Model], *, has_sources: bool, threads: int | None, device: str, batch_size: int
+) -> Judge:
+    """Open what `-m` names: models that translate, if there are sources, else language models, which reset their context.
+
+    Raises:
+        ModelError: a file is no such model, or two do not go together.
+    """
+    if has_sources:
+        hint = "leave out --src"
+        opened = models.open_translators(named, threads=threads, device=device, hint=hint)
+        from rnntool.score.pairs import PairScorer
+
+        pairs = PairScorer(
+            [each.network for each in opened],
+            [each.source for each in opened],
+            opened[0].vocabulary,
+            options.shares(named),
+            batch_size=batch_size,
+        )
+        return Judge(pairs.vocabulary, pairs.scored)
+    scorer = models.open_models(named, threads=threads, device=device, context="reset", batch_size=batch_size).scorer
+    from rnntool.score.perplexity import score_lines
+
+    return Judge(scorer.vocabulary, lambda _, lines: next(score_lines(scorer, [lines])) if lines else [])
+
+
+def judged_lines(
+    judge: Judge, text: tuple[str, ...], src: tuple[str, ...], *, batch_size: int
+) -> Iterator[list[ScoredLine]]:
+    """The lines of texts, each with the line of the sources that it answers; a pipe's as they come.
+
+    Raises:
+        InputError: there are more or fewer sources than lines.
+    """
+    from rnntool.text.files import arriving, is_regular, read_lines, shown
+    from rnntool.text.parallel import Parallel
+
+    lines = ((f"{shown(path)}:{n}", line) for path in text for n, line in enumerate(read_lines(path), 1))
+    beside = Parallel(src)
+    for group in arriving(lines, batch_size, wait=all(is_regular(path) for path in text)):
+        yield judge.scored([beside.take(where) for where, _ in group], [line for _, line in group])
+    beside.end()
+
+
+def judged_lists(
+    judge: Judge, text: tuple[str, ...], src: tuple[str, ...], form: str
+) -> Iterator[list[tuple[NbestList, list[ScoredLine]]]]:
+    """N-best lists, each with the scores of its hypotheses; a pipe's as they come.
+
+    The first list answers the first source, and so on; there may be more sources, which had no hypotheses.
+
+    Raises:
+        InputError: a list cannot be read, or has no source.
+    """
+    from rnntool.text.files import arriving, is_regular
+    from rnntool.text.nbest.forms import read_nbest
+    from rnntool.text.parallel import Parallel
+
+    beside = Parallel(src) if src else None
+    for lists in arriving(read_nbest(text, form), TOGETHER, wait=all(is_regular(path) for path in text)):
+        sources, lines = [], []
+        for nbest in lists:
+            source = "" if beside is None else beside.take(f"the list of id {nbest.id} in {nbest.source}")
+            sources += [source] * len(nbest.hypotheses)
+            lines += [hypothesis.text for hypothesis in nbest.hypotheses]
+        scored = iter(judge.scored(sources, lines))
+        yield [(nbest, [next(scored) for _ in nbest.hypotheses]) for nbest in lists]
