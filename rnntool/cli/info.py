@@ -129,6 +129,8 @@ def _of_network(begun: models.Begun, threads: int | None) -> Described:
     yield "file", model.name
     yield from _network(model.config, model.network)
     yield "vocabulary", _vocabulary(model.vocabulary)
+    if model.source_vocabulary is not None:
+        yield "sources", _vocabulary(model.source_vocabulary)
     yield "metrics", model.metrics
     provenance = dict(model.provenance)
     yield "data", [_mapping(text) for text in provenance.pop("data", [])]
@@ -160,28 +162,20 @@ def _untrained(config: NetworkConfig, vocab_size: int) -> Described:
 
 def _network(config: NetworkConfig, network: Network) -> Described:
     """Architecture, sizes, and how it is driven."""
+    from rnntool.models.parts import parameters, plans
+
     sizes = {"embed_size": network.embedding.shape[1], "direct": network.decoder.stack[0].is_direct}
     yield "network", {**asdict(config), "arch": str(config.parsed_arch), **sizes}
-    layers = {
-        f"layer {number}": sum(p.numel() for p in layer.parameters())
-        for number, layer in enumerate(network.decoder.stack, 1)
-    }
-    counts = {"embedding": network.embedding.numel(), **layers}
-    yield (
-        "parameters",
-        {**counts, "output": network.num_parameters - sum(counts.values()), "total": network.num_parameters},
-    )
-    yield (
-        "plan",
-        {f"layer {number}": asdict(layer.plan) for number, layer in enumerate(network.decoder.stack, 1)},
-    )
+    yield "parameters", parameters(network)
+    yield "plan", {name: asdict(plan) for name, plan in plans(network).items()}
 
 
 def _recurrence(model: Model) -> Iterator[dict[str, Any]]:
     """The recurrent matrices, measured."""
+    from rnntool.models.parts import recurrent_layers
     from rnntool.nn.spectrum import stretches
 
-    for number, layer in enumerate(model.network.decoder.stack, 1):
+    for name, layer in recurrent_layers(model.network):
         for stretch in stretches(layer.cell, layer.weights()):
             measured = {
                 "radius": stretch.radius,
@@ -190,7 +184,8 @@ def _recurrence(model: Model) -> Iterator[dict[str, Any]]:
                 "growth": stretch.growth,
             }
             finite = {name: value if math.isfinite(value) else None for name, value in measured.items()}
-            yield {"layer": number, "weight": stretch.name, "gate": stretch.gate, **finite}
+            place = {"part": name, "layer": int(name.split()[1])}
+            yield {**place, "weight": stretch.name, "gate": stretch.gate, **finite}
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
@@ -233,7 +228,7 @@ def _lines(section: str, facts: Any) -> Iterator[tuple[str, str]]:
             for matrix in facts:
                 part = matrix["gate"] or matrix["weight"].replace("weight_hh", "")
                 yield (
-                    f"layer {matrix['layer']} {part}".strip(),
+                    f"{matrix['part']} {part}".strip(),
                     _pairs({name: matrix[name] for name in ("radius", "norm", "growth")}),
                 )
         case "plan":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from rnntool.cli import models, options
+from rnntool.errors import OptionError
 
 if TYPE_CHECKING:
     from rnntool.score.perplexity import ScoredLine
@@ -32,6 +33,12 @@ sources = options.option(
 def form(default: str | None, *, help: str) -> options.Decorator:
     """--format FORMAT: of n-best lists."""
     return options.option("--format", type=click.Choice(FORMS), metavar="FORMAT", default=default, help=help)
+
+
+def check_inputs(text: tuple[str, ...], src: tuple[str, ...]) -> None:
+    """Refuse to read the standard input twice."""
+    if [*text, *src].count("-") > 1:
+        raise OptionError("", "the standard input can be read only once, as TEXT or --src")
 
 
 class Judge(NamedTuple):

@@ -118,7 +118,7 @@ class Command(Readable):
             if source in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
                 origin = parameter.envvar if source is ParameterSource.ENVIRONMENT else ctx.meta.get(_CONFIG)
                 report.detail(f"{parameter.opts[-1]} {ctx.params.get(parameter.name or '')} (from {origin})")
-        named = {"model": "--model", "fit": "--fit", "lm": "--lm", "prefix": "--prefix", "src": "--src"}
+        named = {"model": "--model", "fit": "--fit", "lm": "--lm", "prefix": "--prefix"}
         read = [getattr(each, "path", each) for name in ("text", *named) for each in _several(ctx.params.get(name, ()))]
         if read.count("-") > 1:
             places = ["TEXT", *(option for name, option in named.items() if name in ctx.params)]

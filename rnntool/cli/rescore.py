@@ -58,6 +58,7 @@ def command(
         raise OptionError("--name", f"{name!r} is no name of a feature, which has no space, =, : or |")
     if format == "srilm" and len(text) > 1:
         raise OptionError("NBEST", f"{len(text)} files; SRILM has one list in each, so that each is written alone")
+    judging.check_inputs(text, src)
     judge = judging.open_judge(model, has_sources=bool(src), threads=threads, device=device, batch_size=batch_size)
     name = name or (WITH_SOURCES if src else ALONE)
     write: dict[str, Callable[[NbestList, Sequence[float]], str]] = {

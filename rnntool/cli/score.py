@@ -65,6 +65,7 @@ def command(
         unit = "token" if tokens else "word"
         raise OptionError("--normalize", f"a {unit}'s log-probability has no length; leave out --{unit}s")
     if src or format is not None:
+        judging.check_inputs(text, src)
         _check_independent("--src" if src else "--format", context, adaptation)
         if unnormalized:
             raise OptionError("--unnormalized", f"is for lines of text; leave out {'--src' if src else '--format'}")

@@ -15,7 +15,8 @@ from rnntool.checkpoint.run import RunDirectory
 from rnntool.cli import report
 from rnntool.cli.progress import watching
 from rnntool.data.batch import Batches
-from rnntool.nn.plan import choose_plan
+from rnntool.data.pairs import PairBatches
+from rnntool.models.parts import plans
 from rnntool.nn.precision import product_dtype
 from rnntool.train import job as jobs
 from rnntool.train.job import Job, Texts
@@ -62,9 +63,9 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
         model = replace(model, provenance=_provenance(job, texts))
         model.network.to(manner.device)
         batches = _batches(job, model, texts, manner)
-        _introduce(job, model, texts, batches.num_batches)
+        _introduce(job, model, texts, batches)
         if manner.explain:
-            _explain(job, model, manner.device)
+            _explain(job, model, texts, batches.num_batches, manner.device)
         with watching(job.training.max_epochs) as view:
             trainer = Trainer(
                 model,
@@ -102,10 +103,11 @@ def rehearse(job: Job, manner: Manner) -> None:
     with tempfile.TemporaryDirectory(prefix="rnntool-") as place:
         texts = jobs.open_texts(job, model, RunDirectory(place))
         job = jobs.settled(job, model.network, texts.train)
-        num_batches = _batches(job, model, texts, manner).num_batches
-        _introduce(job, model, texts, num_batches)
+        batches = _batches(job, model, texts, manner)
+        num_batches = batches.num_batches
+        _introduce(job, model, texts, batches)
         if manner.explain:
-            _explain(job, model, manner.device)
+            _explain(job, model, texts, num_batches, manner.device)
     weights = 4 * model.network.num_parameters
     config = job.training
     adam = 3 + bool(config.beta1)
@@ -122,8 +124,8 @@ def _batches(job: Job, model: Model, texts: Texts, manner: Manner) -> Batches:
     )
 
 
-def _introduce(job: Job, model: Model, texts: Texts, num_batches: int) -> None:
-    """One line on the network, one on the data."""
+def _introduce(job: Job, model: Model, texts: Texts, batches: Batches) -> None:
+    """One line on the network, one on the data, and one on what is left out, if there is any."""
     config, train, valid = model.config, texts.train, texts.valid
     source = "" if config.encoder == "none" else f"encoder {config.encoder} link {config.link} "
     report.say(
@@ -131,25 +133,41 @@ def _introduce(job: Job, model: Model, texts: Texts, num_batches: int) -> None:
         f"context {config.context} dropout {job.training.dropout:g}"
     )
     report.say(
-        f"training {train.num_tokens} tokens {train.num_lines} lines {num_batches} "
+        f"training {train.num_tokens} tokens {train.num_lines} lines {batches.num_batches} "
         f"{'windows' if texts.train_source is None else 'batches'} an epoch; "
         f"validation {valid.num_tokens} tokens {valid.num_lines} lines"
     )
+    if isinstance(batches, PairBatches) and (left_out := batches.num_left_out):
+        longest = job.training.max_length
+        report.say(f"left out {left_out} pairs with a side of more than {longest} tokens; --max-length 0 takes all")
 
 
-def _explain(job: Job, model: Model, device: torch.device) -> None:
+def _explain(job: Job, model: Model, texts: Texts, num_batches: int, device: torch.device) -> None:
     """How each layer is driven, and why so; and what an update is expected to cost."""
     network, config = model.network, job.training
-    for number, layer in enumerate(network.decoder.stack, 1):
-        plan = choose_plan(layer.cell, backend=layer.backend, device=device)
-        report.say(f"layer {number}: {plan.backend}: {plan.reason}")
+    for name, plan in plans(network, device).items():
+        report.say(f"{name}: {plan.backend}: {plan.reason}")
     dtype = product_dtype(job.precision, device)
     lowest = "bfloat16" if dtype is torch.bfloat16 else "float32"
     report.say(f"output: {model.config.output}, fused with the loss, in blocks; evaluation in float32")
-    tokens = config.batch_size * (config.bptt_every or config.bptt) * config.accumulate
-    cost = expect(network, model.vocabulary.counts, num_tokens=tokens, dtype=dtype, device=device)
-    for part, gflop in (("layers", cost.layers_gflop), ("output layer", cost.output_gflop)):
-        share = gflop / (cost.layers_gflop + cost.output_gflop)
+    source_tokens = 0.0
+    tokens: float = config.batch_size * (config.bptt_every or config.bptt) * config.accumulate
+    if texts.train_source is not None:
+        tokens = texts.train.num_tokens / num_batches * config.accumulate
+        source_tokens = texts.train_source.num_tokens / num_batches * config.accumulate
+    cost = expect(
+        network,
+        model.vocabulary.counts,
+        num_tokens=tokens,
+        num_source_tokens=source_tokens,
+        dtype=dtype,
+        device=device,
+    )
+    parts = {"source": cost.source_gflop, "layers": cost.layers_gflop, "output layer": cost.output_gflop}
+    for part, gflop in parts.items():
+        if not gflop:
+            continue
+        share = gflop / sum(parts.values())
         milliseconds = 1000 * gflop / cost.gflops
         report.say(f"expected an update: {part}: {gflop:.3g} GFLOP, {share:.0%}, {milliseconds:.3g} ms at full speed")
     report.say(f"full speed: {cost.gflops:.0f} GFLOP/s, products of {lowest} measured just now")

@@ -23,6 +23,9 @@ from rnntool.text.corpus import Corpus
 POOL = 100
 """Batches of pairs that are sorted together."""
 
+CHUNK = 1 << 20
+"""Pairs whose lengths are looked at together."""
+
 
 class PairBatches:
     """Two corpora, line by line, as batches of pairs.
@@ -70,6 +73,20 @@ class PairBatches:
         """Batches in an epoch, about."""
         lines = sum(each.num_lines * each.fraction for each in self.target.sources)
         return max(1, round(lines / self._about))
+
+    @property
+    def num_left_out(self) -> int:
+        """Pairs that are too long, among all that there are."""
+        if not self.max_length:
+            return 0
+        found = 0
+        for source in self.target.sources:
+            end = source.first_line + source.num_lines
+            for first in range(source.first_line, end, CHUNK):
+                lines = np.arange(first, min(first + CHUNK, end))
+                longer = np.maximum(_lengths(self.target, lines), _lengths(self.source, lines))
+                found += int(np.count_nonzero(longer > self.max_length + 1))
+        return found
 
     def batches(self, start: Position) -> Iterator[Batch]:
         """The batches of `start`'s epoch from there on; a position is a pool, and a batch in it."""

@@ -129,6 +129,15 @@ class RecurrentEncoder(Encoder):
         width = self.output_size // 2
         return torch.cat([last[:, :width], h[0, :, width:]], dim=1)
 
+    @property
+    def directions(self) -> list[list[Recurrent]]:
+        """For each layer its recurrences, the one that reads backwards second."""
+        found = []
+        for layer in self.layers:
+            assert isinstance(layer, nn.ModuleList)
+            found.append([stack for stack in layer if isinstance(stack, Recurrent)])
+        return found
+
     def init(self, generator: torch.Generator) -> None:
         """As `Encoder.init`."""
         for stack in self.stacks:
@@ -138,11 +147,7 @@ class RecurrentEncoder(Encoder):
     @property
     def stacks(self) -> list[Recurrent]:
         """The recurrent layers, one direction after the other."""
-        found = []
-        for directions in self.layers:
-            assert isinstance(directions, nn.ModuleList)
-            found += [stack for stack in directions if isinstance(stack, Recurrent)]
-        return found
+        return [stack for directions in self.directions for stack in directions]
 
 
 def reversal(lengths: Tensor, longest: int) -> Tensor:

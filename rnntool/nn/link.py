@@ -63,6 +63,22 @@ class Link(nn.Module):
             self.weight_out = nn.Parameter(torch.empty(self.output_size, decoder.output_size + source_size))
             self.bias_out = nn.Parameter(torch.empty(self.output_size))
 
+    @property
+    def is_stepwise(self) -> bool:
+        """Whether the words of a window are computed one after the other, each with what came of the one before."""
+        return self.attention is not None and (self.feeds or (self.is_ahead and self.attention.kind != "equal"))
+
+    @property
+    def reason(self) -> str:
+        """Why so, or why not, in one clause."""
+        if self.attention is None:
+            return "the source is the first state, and no more"
+        if self.feeds:
+            return "the decoder reads the output before, word by word"
+        if self.is_stepwise:
+            return "it attends with the state before each word"
+        return "all words have the same context" if self.is_ahead else "it attends when the decoder is through"
+
     def state0(self, source: Source) -> State:
         """The state before the first word: the decoder's, and with feeding an output of zeros."""
         start = torch.tanh(source.summary @ self.weight_start.T + self.bias_start)
@@ -94,7 +110,7 @@ class Link(nn.Module):
         """
         if self.attention is None:
             return decoder.run(x, state, noise=noise, dtype=dtype)
-        if self.feeds or (self.is_ahead and self.attention.kind != "equal"):
+        if self.is_stepwise:
             return self._word_by_word(decoder, x, state, source, noise, dtype)
         if self.is_ahead:
             context, _ = self.attention(x, source)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from rnntool.models.network import Network
+from rnntool.models.parts import recurrent_layers
 
 PROBE = 512
 """Rows and columns of the products that tell how fast the device multiplies."""
@@ -43,27 +44,44 @@ class Expectation:
     """What an update costs in matrix products, forward and back.
 
     Args:
-        layers_gflop: of the recurrent layers.
+        layers_gflop: of the recurrent layers, and of the link before them.
         output_gflop: of the output layer, if words occur as often as the vocabulary says.
         gflops: GFLOP/s of a square product on the device, in the dtype of training.
+        source_gflop: of what reads sources.
     """
 
     layers_gflop: float
     output_gflop: float
     gflops: float
+    source_gflop: float = 0.0
 
 
 def expect(
-    network: Network, counts: Sequence[float], *, num_tokens: int, dtype: torch.dtype, device: torch.device
+    network: Network,
+    counts: Sequence[float],
+    *,
+    num_tokens: float,
+    num_source_tokens: float = 0,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Expectation:
-    """What one update of so many tokens is expected to cost.
+    """What one update of so many tokens, and so many of their sources, is expected to cost.
 
     Every weight that a token is multiplied with takes two operations forward and four back.
     """
-    layers = sum(shape[0] * shape[1] for layer in network.decoder.stack for shape in _matrices(layer.cell.shapes))
+    layers = source = 0
+    for name, layer in recurrent_layers(network):
+        size = sum(shape[0] * shape[1] for shape in _matrices(layer.cell.shapes))
+        layers, source = (layers, source + size) if name.startswith("encoder") else (layers + size, source)
+    if network.link is not None:
+        for name, weight in network.link.named_parameters():
+            if name == "attention.weight_memory":  # once for each position
+                source += weight.numel()
+            elif name in ("weight_out", "attention.weight_query"):
+                layers += weight.numel()
     output = network.output.rows_computed(counts) * network.decoder.output_size
-    scale = 6 * num_tokens / 1e9
-    return Expectation(scale * layers, scale * output, product_rate(device, dtype))
+    scale, source_scale = 6 * num_tokens / 1e9, 6 * num_source_tokens / 1e9
+    return Expectation(scale * layers, scale * output, product_rate(device, dtype), source_scale * source)
 
 
 def product_rate(device: torch.device, dtype: torch.dtype) -> float:

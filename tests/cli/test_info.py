@@ -53,6 +53,35 @@ def test_parameters_add_up(run: Run, toys: Path) -> None:
     assert int(found["parameters", "total"]) == 17 * types + 72
 
 
+def test_what_translates_has_an_encoder_and_a_link(run: Run, toys: Path) -> None:
+    """GRUs of 8 units over embeddings of 8: 2 · (3 · 8 · 16 + 4 · 8) to read, of which the decoder also reads 16.
+
+    The link: a first state of 8 from 16, with biases; attention of 8 units over 16 and 8, with biases and one vector; and
+    an output of 8 from 8 and 16, with biases.
+    """
+    found = facts(run("info", toys / "ende").out)
+    types = int(found["vocabulary", "size"])
+    assert found["network", "encoder"] == "bi-gru:8"
+    assert found["network", "link"] == "attention"
+    assert (found["sources", "digest"], found["sources", "size"]) == (found["vocabulary", "digest"], str(types))
+    counts = {name: int(value) for (section, name), value in found.items() if section == "parameters"}
+    total = counts.pop("total")
+    assert counts == {
+        "embedding": 8 * types,
+        "source embedding": 8 * types,
+        "encoder 1": 3 * 8 * 16 + 4 * 8,
+        "encoder 1 backward": 3 * 8 * 16 + 4 * 8,
+        "layer 1": 3 * 8 * 32 + 4 * 8,
+        "link": 8 * 17 + 8 * 16 + 8 * 8 + 2 * 8 + 8 * 25,
+        "output": 9 * types,
+    }
+    assert sum(counts.values()) == total
+    assert found["plan", "link"] == "reference: it attends with the state before each word"
+    assert found["plan", "layer 1"] == "reference: the link takes it word by word"
+    assert found["plan", "encoder 1 backward"].startswith("bptt: ")
+    assert found["recurrence", "encoder 1 backward r"].startswith("radius ")
+
+
 def test_json_holds_the_same_and_more(run: Run, toys: Path) -> None:
     done = run("info", "--json", toys / "run", toys / "other.rnn")
     first, second = map(json.loads, done.out.splitlines())
@@ -61,6 +90,7 @@ def test_json_holds_the_same_and_more(run: Run, toys: Path) -> None:
     assert len(first["data"][0]["sha256"]) == 64
     assert first["versions"].keys() >= {"rnntool", "torch"}
     (matrix,) = first["recurrence"]
+    assert (matrix["part"], matrix["layer"]) == ("layer 1", 1)
     assert matrix["slope"] == 0.25
     assert matrix["growth"] == pytest.approx(0.25 * matrix["norm"])
     assert [each["gate"] for each in second["recurrence"]] == ["r", "z", "n"]

@@ -296,6 +296,23 @@ def test_sources_and_targets_of_different_lengths(run: Run, toys: Path, tmp_path
     assert done.err.startswith("rnntool train: train.en: 400 lines, and test.de has 40; line n answers line n")
 
 
+def test_it_says_what_is_left_out_and_how_pairs_are_computed(run: Run, toys: Path, tmp_path: Path) -> None:
+    words = [*PAIRS, "--hold-out", "0.1", "--max-length", "24", "--link", "attention:general"]
+    done = run("train", *TRAIN[:-2], *words, "-o", tmp_path / "new", "--dry-run", "--explain", cwd=toys)
+    assert done.status == 0
+    said = done.err.splitlines()
+    assert said[0].startswith("network gru:8 encoder bi-gru:8 link attention:general parameters ")
+    pieces = [
+        run("encode", "-V", "joint.spm", f"train.{side}", cwd=toys).out.splitlines()[:360] for side in ("en", "de")
+    ]
+    longer = sum(max(len(one.split()), len(two.split())) > 24 for one, two in zip(*pieces, strict=True))
+    assert 0 < longer < 360
+    assert said[2] == f"left out {longer} pairs with a side of more than 24 tokens; --max-length 0 takes all"
+    assert [line.split(":")[0] for line in said[3:7]] == ["encoder 1", "encoder 1 backward", "layer 1", "link"]
+    assert said[6] == "link: window: it attends when the decoder is through"
+    assert said[8].startswith("expected an update: source: ")
+
+
 def test_what_a_run_starts_from_reads_sources_if_there_are_any(run: Run, toys: Path, tmp_path: Path) -> None:
     out = ["-o", tmp_path / "new"]
     done = run("train", "--init", "run", *PAIRS, "--hold-out", "0.1", *out, cwd=toys)

@@ -94,3 +94,13 @@ def test_shuffled_epochs_differ() -> None:
     orders = [[n for batch in batches.batches(Position(e)) for n in lines_of(batches, batch)] for e in range(2)]
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
+
+
+@settings(deadline=None, max_examples=50)
+@given(SIDES, st.integers(0, 12))
+def test_it_counts_what_is_too_long(sides: list[tuple[int, int]], max_length: int) -> None:
+    """Lengths of `sides` count the end of a line."""
+    expected = sum(max(each) - 1 > max_length for each in sides) if max_length else 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "CHUNK", 4)
+        assert paired(sides, max_length=max_length).num_left_out == expected

@@ -37,6 +37,20 @@ def test_what_an_update_costs_by_hand() -> None:
     assert cost.gflops > 0
 
 
+def test_what_pairs_cost_by_hand() -> None:
+    """Sources of 40 tokens through an Elman network of 4 units, 3 · 4 + 4 · 4 weights, and keys of 5 · 4.
+
+    Targets of 100 through one of 5 units that reads 3 + 4, 5 · 7 + 5 · 5 weights, queries of 5 · 5 and an output of 5 · 9.
+    """
+    network = build_network(
+        NetworkConfig("elman:5", embed_size=3, encoder="elman:4", link="attention", context="reset"), 7, 6
+    )
+    cpu = torch.device("cpu")
+    cost = expect(network, [1.0] * 7, num_tokens=100, num_source_tokens=40, dtype=torch.float32, device=cpu)
+    assert cost.source_gflop == pytest.approx(6 * 40 * (28 + 20) / 1e9)
+    assert cost.layers_gflop == pytest.approx(6 * 100 * (60 + 25 + 45) / 1e9)
+
+
 def test_a_run_knows_what_it_spent(sit: Sit) -> None:
     trainer = sit(max_epochs=1)
     trainer.train()
