@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from rnntool.cli.curves import Chart
+    from rnntool.cli.heatmap import Heatmap
 
 SUFFIXES = ("png", "svg", "pdf")
 
@@ -21,6 +22,9 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 """Okabe and Ito 2008: told apart by everyone."""
 
 MARKS = "o^sDvPX*"
+
+PADDING = 4
+"""Rows that a map's labels take."""
 
 MARGIN = 1.05
 """Ratio by which the y axis goes beyond what is drawn."""
@@ -121,6 +125,27 @@ def bars(records: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_xlabel("tokens per second")
     shape = f"{records[0]['arch']}, output {records[0]['output']}, {records[0]['vocab_size']} words"
     axes.set_title(f"{shape}, threads {records[0]['threads']}", loc="left", fontsize="medium")
+    return figure
+
+
+def heatmaps(shown: Sequence[Heatmap]) -> Figure:
+    """Attention, one map below the other: the darker, the more."""
+    from matplotlib.figure import Figure
+
+    from rnntool.cli.heatmap import cut
+
+    widest = max(len(each.source) for each in shown)
+    heights = [len(each.target) + PADDING for each in shown]
+    size = (2 + 0.4 * widest, 0.35 * sum(heights))
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)
+    for (axes,), each in zip(panels, shown, strict=True):
+        axes.imshow(each.attention, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+        axes.xaxis.tick_top()
+        for axis, words in ((axes.xaxis, each.source), (axes.yaxis, each.target)):
+            axis.set_ticks(range(len(words)), list(map(cut, words)), parse_math=False)
+        axes.tick_params(axis="x", rotation=60)
+        axes.set_ylabel(each.title, rotation=0)
     return figure
 
 

@@ -135,7 +135,7 @@ def test_pictures_of_gradients_are_written_too(run: Run, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ((), 2, "missing argument 'RUN...'"),
+        ((), 2, "a RUN is needed, or --attention\ntry: rnntool plot --help"),
         (("-o", "x.jpg", "one"), 2, "--output: 'x.jpg' does not end in .png, .svg or .pdf"),
         (("-o", "x.png", "--table", "one"), 2, "--table: goes to the standard output; leave out --output"),
         (("absent",), 1, "rnntool plot: absent: No such file or directory\n"),
