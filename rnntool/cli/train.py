@@ -100,8 +100,10 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 )
 @_pair_files("--src", help="Sources, one for each line of --tgt; may be repeated.")
 @_pair_files("--tgt", help="Targets, in place of TEXT; may be repeated.")
+@_pair_files("--tsv", help="Pairs, in place of both: source, tab, target; may be repeated.")
 @_pair_files("--valid-src", help="Sources of the validation.")
 @_pair_files("--valid-tgt", help="Targets of the validation.")
+@_pair_files("--valid-tsv", help="Pairs of the validation, in place of both.")
 @options.option(
     "--src-vocab",
     section=PAIRS,
@@ -337,14 +339,20 @@ def command(**given: Any) -> None:
     """
     _check_pairs(given)
     settings, network, training = _resolve(given)
+    given = _with_sides(given)
     if given["src"]:
         given = {**given, "text": given["tgt"], "valid": given["valid_tgt"]}
     if not given["valid"] and not training.hold_out:
         name, text = ("--valid-tgt", "--tgt") if given["src"] else ("--valid", "TEXT")
+        if given["tsv"]:
+            name, text = "--valid-tsv", "--tsv"
         raise OptionError(name, "a validation text is needed", f"--hold-out 0.05, to take it from the end of {text}")
     if given["valid"] and training.hold_out:
         raise OptionError("--hold-out", f"{given['valid'][0]} is the validation text already; leave out one of them")
-    inputs = [*given["text"], *given["valid"], *given["src"], *given["valid_src"], given["vocab"], given["src_vocab"]]
+    inputs = [*given["text"], *given["valid"], given["vocab"], given["src_vocab"]]
+    for name in ("", "valid_"):
+        if not given[f"{name}tsv"]:  # which is both sides
+            inputs += given[f"{name}src"]
     if inputs.count("-") > 1:
         raise OptionError("", "the standard input can be read only once, as TEXT, --valid or --vocab")
     if given["vocab"] is None and given["init"] is None:
@@ -357,8 +365,13 @@ def command(**given: Any) -> None:
 
 def _check_pairs(given: dict[str, Any]) -> None:
     """Refuse options of pairs that contradict each other, or of which a part is missing."""
-    if not given["src"]:
-        for name in ("tgt", "valid_src", "valid_tgt", "src_vocab"):
+    for both in ("tsv", "valid_tsv"):
+        for name in (both.replace("tsv", "src"), both.replace("tsv", "tgt")):
+            if given[both] and given[name]:
+                spelled = [f"--{each.replace('_', '-')}" for each in (name, both)]
+                raise OptionError(spelled[0], f"{spelled[1]} has both sides; leave out one of them")
+    if not _has_sources(given):
+        for name in ("tgt", "valid_src", "valid_tgt", "valid_tsv", "src_vocab"):
             if given[name]:
                 raise OptionError(
                     f"--{name.replace('_', '-')}", "is for pairs, whose sources are not named", "--src FILE"
@@ -367,7 +380,9 @@ def _check_pairs(given: dict[str, Any]) -> None:
             raise OptionError("--encoder", "there is nothing to read", "--src FILE --tgt FILE")
         return
     if given["text"] != ("-",):
-        raise OptionError("--src", "pairs have their targets in --tgt; TEXT is for language models")
+        raise OptionError(
+            "--tsv" if given["tsv"] else "--src", "pairs have their targets in --tgt; TEXT is for language models"
+        )
     if given["valid"]:
         raise OptionError("--valid", "pairs are validated on pairs", "--valid-src FILE --valid-tgt FILE")
     for sources, targets in (("src", "tgt"), ("valid_src", "valid_tgt")):
@@ -379,6 +394,20 @@ def _check_pairs(given: dict[str, Any]) -> None:
     for name in ("clip_step", "bptt_every", "watch", "unk"):
         if given[name] not in (None, "count", 0, False):
             raise OptionError(f"--{name.replace('_', '-')}", "is for language models; leave it out with --src")
+
+
+def _with_sides(given: dict[str, Any]) -> dict[str, Any]:
+    """The same, where files of pairs stand for either side."""
+    sides = dict(given)
+    for name in ("", "valid_"):
+        if given[f"{name}tsv"]:
+            sides[f"{name}src"] = sides[f"{name}tgt"] = given[f"{name}tsv"]
+    return sides
+
+
+def _has_sources(given: dict[str, Any]) -> bool:
+    """Whether what is trained on are pairs."""
+    return bool(given["src"] or given["tsv"])
 
 
 def _carry_out(
@@ -397,6 +426,8 @@ def _carry_out(
         sources=given["src"],
         valid_sources=given["valid_src"],
         source_vocabulary=given["src_vocab"],
+        has_pairs=bool(given["tsv"]),
+        valid_has_pairs=bool(given["valid_tsv"]),
         init=given["init"],
         network=network,
         fixed=tuple(f.name for f in fields(NetworkConfig) if given[f.name] is not None),
@@ -429,7 +460,7 @@ def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, Trai
         The settings as config.toml spells them, and the two configurations.
     """
     preset = PRESETS[given["preset"]] if given["preset"] else {}
-    defaults = PAIR_DEFAULTS if given["src"] else DEFAULTS
+    defaults = PAIR_DEFAULTS if _has_sources(given) else DEFAULTS
     source = click.get_current_context().get_parameter_source
     is_typed = source("preset") is ParameterSource.COMMANDLINE
     values: dict[str, Any] = {}

@@ -17,7 +17,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
@@ -167,6 +167,57 @@ def write_corpus(sources: Sequence[Source], vocabulary: Vocabulary, directory: s
         InputError: a text cannot be read, or all of them are empty; then nothing new is left behind.
         OutputError: the directory cannot be written.
     """
+    with _writing(vocabulary, directory) as writer:
+        for source in sources:
+            writer.begin(source)
+            for block in read_blocks(source.path):
+                writer.take(block)
+            writer.end()
+    return open_corpus(directory)
+
+
+def write_pairs(
+    sources: Sequence[Source], vocabularies: tuple[Vocabulary, Vocabulary], directories: tuple[str, str]
+) -> tuple[Corpus, Corpus]:
+    """Read texts of lines `source⇥target` once, as a stream, and write the ids of either side as `write_corpus` does.
+
+    Args:
+        sources: the texts.
+        vocabularies: of the sources and of the targets.
+        directories: likewise.
+
+    Raises:
+        InputError: a text cannot be read, a line has no tab or several, or all are empty; then nothing new is left behind.
+        OutputError: a directory cannot be written.
+    """
+    with _writing(vocabularies[0], directories[0]) as one, _writing(vocabularies[1], directories[1]) as other:
+        for source in sources:
+            for writer in (one, other):
+                writer.begin(source)
+            number = 1
+            for block in read_blocks(source.path):
+                for writer, side in zip((one, other), _sides(block, shown(source.path), number), strict=True):
+                    writer.take(side)
+                number += block.count(b"\n")
+            for writer in (one, other):
+                writer.end()
+    return open_corpus(directories[0]), open_corpus(directories[1])
+
+
+def _sides(block: bytes, name: str, number: int) -> tuple[bytes, bytes]:
+    """The sources and the targets of whole lines, of which the first has a number, as lines."""
+    lines = [line.split(b"\t") for line in block[:-1].split(b"\n")]
+    for place, columns in enumerate(lines):
+        if len(columns) != 2:
+            what = f"{len(columns)} columns; a pair is a source, a tab, and a target"
+            raise InputError(f"{name}:{number + place}", what)
+    one, other = (b"".join(columns[side] + b"\n" for columns in lines) for side in (0, 1))
+    return one, other
+
+
+@contextlib.contextmanager
+def _writing(vocabulary: Vocabulary, directory: str) -> Iterator[_Writer]:
+    """A writer of a corpus, which is there when all has been written, and else as if nothing had been."""
     is_new = not os.path.isdir(directory)
     try:
         os.makedirs(directory, exist_ok=True)
@@ -177,16 +228,15 @@ def write_corpus(sources: Sequence[Source], vocabulary: Vocabulary, directory: s
             whole_file(os.path.join(directory, ENDS)) as ends,
         ):
             writer = _Writer(vocabulary, ids, ends)
-            entries = [writer.add(source) for source in sources]
+            yield writer
             if not writer.num_tokens:
-                raise InputError(", ".join(shown(source.path) for source in sources), "no tokens")
-        _write_facts(directory, vocabulary, entries)
+                raise InputError(", ".join(shown(entry.path) for entry in writer.entries), "no tokens")
+        _write_facts(directory, vocabulary, writer.entries)
     except BaseException:
         if is_new:
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
         raise
-    return open_corpus(directory)
 
 
 def open_corpus(directory: str) -> Corpus:
@@ -269,32 +319,41 @@ class _Writer:
         self.ends = ends
         self.num_lines = 0
         self.num_tokens = 0
+        self.entries: list[CorpusSource] = []
 
-    def add(self, source: Source) -> CorpusSource:
+    def begin(self, source: Source) -> None:
+        """What comes next is of this source."""
         size, mtime_ns = _stamp(source.path)
-        first_line, first_token = self.num_lines, self.num_tokens
-        num_oov = num_chars = num_bytes = 0
-        digest = hashlib.sha256()
-        for block in read_blocks(source.path):
-            digest.update(block)
-            num_bytes += len(block)
-            num_chars += len(block) if block.isascii() else len(block.decode())
-            num_oov += sum(map(self._write, self.vocabulary.slices(block)))
-        num_lines = self.num_lines - first_line
-        return CorpusSource(
-            path=source.path,
-            weight=source.weight,
-            fraction=source.fraction,
-            sha256=digest.hexdigest(),
+        self._entry = CorpusSource(
+            **asdict(source),
             size=size,
             mtime_ns=mtime_ns,
-            first_line=first_line,
-            num_lines=num_lines,
-            first_token=first_token,
-            num_tokens=self.num_tokens - first_token,
-            num_oov=num_oov,
-            num_chars=num_chars - num_lines,
-            num_bytes=num_bytes - num_lines,
+            first_line=self.num_lines,
+            first_token=self.num_tokens,
+        )
+        self._num_oov = self._num_chars = self._num_bytes = 0
+        self._hash = hashlib.sha256()
+
+    def take(self, block: bytes) -> None:
+        """Some whole lines of it."""
+        self._hash.update(block)
+        self._num_bytes += len(block)
+        self._num_chars += len(block) if block.isascii() else len(block.decode())
+        self._num_oov += sum(map(self._write, self.vocabulary.slices(block)))
+
+    def end(self) -> None:
+        """There are no more."""
+        num_lines = self.num_lines - self._entry.first_line
+        self.entries.append(
+            replace(
+                self._entry,
+                sha256=self._hash.hexdigest(),
+                num_lines=num_lines,
+                num_tokens=self.num_tokens - self._entry.first_token,
+                num_oov=self._num_oov,
+                num_chars=self._num_chars - num_lines,
+                num_bytes=self._num_bytes - num_lines,
+            )
         )
 
     def _write(self, block: bytes) -> int:

@@ -21,7 +21,7 @@ from rnntool.data.pairs import PairBatches
 from rnntool.data.stream import StreamBatches
 from rnntool.errors import InputError, ModelError, OptionError, TrainingError
 from rnntool.models.network import Network, build_network
-from rnntool.text.corpus import Corpus, CorpusSource, hold_out, open_corpus, parse_source, write_corpus
+from rnntool.text.corpus import Corpus, CorpusSource, hold_out, open_corpus, parse_source, write_corpus, write_pairs
 from rnntool.text.files import shown
 from rnntool.text.vocabulary import Vocabulary, read_vocabulary
 
@@ -38,6 +38,8 @@ class Job:
         sources: what the training texts are conditioned on, one for each, line by line; none for a language model.
         valid_sources: the same for the validation texts.
         source_vocabulary: path of the sources' vocabulary; None for that of the texts.
+        has_pairs: whether the training texts are pairs, `source⇥target`, so that `sources` are the same files.
+        valid_has_pairs: the same of the validation texts.
         init: a model to start from; None for random weights.
         network: what is trained; with `init`, that model's own.
         fixed: fields of `network` that were asked for by name; those of `init` must agree with them.
@@ -61,6 +63,8 @@ class Job:
     sources: tuple[str, ...] = ()
     valid_sources: tuple[str, ...] = ()
     source_vocabulary: str | None = None
+    has_pairs: bool = False
+    valid_has_pairs: bool = False
 
 
 def open_run(job: Job, *, force: bool) -> RunDirectory:
@@ -165,25 +169,35 @@ def open_texts(job: Job, model: Model, run: RunDirectory) -> Texts:
     Raises:
         InputError: a text cannot be read, or holds nothing, or has another number of lines than its source.
     """
-
-    def corpus(texts: tuple[str, ...], vocabulary: Vocabulary, name: str) -> Corpus:
-        return _corpus(texts, vocabulary, os.path.join(run.corpus, name))
-
-    train = corpus(job.texts, model.vocabulary, "train")
-    train_source = valid_source = None
-    if model.source_vocabulary is not None:
-        train_source = corpus(job.sources, model.source_vocabulary, "train-source")
-        _check_pairs(train_source, train)
+    train, train_source = _sides(job.texts, job.sources, model, run, "train", are_pairs=job.has_pairs)
+    valid_source = None
     if not job.valid:
         train, valid = hold_out(train, job.training.hold_out)
         if train_source is not None:
             train_source, valid_source = hold_out(train_source, job.training.hold_out)
         return Texts(train, valid, train_source, valid_source)
-    valid = corpus(job.valid, model.vocabulary, "valid")
-    if model.source_vocabulary is not None:
-        valid_source = corpus(job.valid_sources, model.source_vocabulary, "valid-source")
-        _check_pairs(valid_source, valid)
+    valid, valid_source = _sides(job.valid, job.valid_sources, model, run, "valid", are_pairs=job.valid_has_pairs)
     return Texts(train, valid, train_source, valid_source)
+
+
+def _sides(
+    texts: tuple[str, ...], sources: tuple[str, ...], model: Model, run: RunDirectory, name: str, *, are_pairs: bool
+) -> tuple[Corpus, Corpus | None]:
+    """Some texts, and what they are conditioned on, if there is anything."""
+    directory, source_directory = (os.path.join(run.corpus, each) for each in (name, f"{name}-source"))
+    if model.source_vocabulary is None:
+        return _corpus(texts, model.vocabulary, directory), None
+    if are_pairs:
+        kept = _kept(texts, model.vocabulary, directory), _kept(texts, model.source_vocabulary, source_directory)
+        if kept[0] is not None and kept[1] is not None:
+            return kept[0], kept[1]
+        vocabularies = (model.source_vocabulary, model.vocabulary)
+        source, target = write_pairs(list(map(parse_source, texts)), vocabularies, (source_directory, directory))
+        return target, source
+    target = _corpus(texts, model.vocabulary, directory)
+    source = _corpus(sources, model.source_vocabulary, source_directory)
+    _check_pairs(source, target)
+    return target, source
 
 
 def _check_pairs(source: Corpus, target: Corpus) -> None:
@@ -278,15 +292,18 @@ def _source_facts(source: CorpusSource) -> dict[str, Any]:
 
 
 def _corpus(texts: tuple[str, ...], vocabulary: Vocabulary, directory: str) -> Corpus:
+    return _kept(texts, vocabulary, directory) or write_corpus(list(map(parse_source, texts)), vocabulary, directory)
+
+
+def _kept(texts: tuple[str, ...], vocabulary: Vocabulary, directory: str) -> Corpus | None:
+    """The corpus that is there, if it is that of the texts as they are."""
     sources = [parse_source(text) for text in texts]
     try:
         corpus = open_corpus(directory)
     except ModelError:
-        return write_corpus(sources, vocabulary, directory)
+        return None
     same = [(s.path, s.weight, s.fraction) for s in corpus.sources] == [(s.path, s.weight, s.fraction) for s in sources]
-    if same and corpus.vocabulary_digest == vocabulary.digest and corpus.unchanged():
-        return corpus
-    return write_corpus(sources, vocabulary, directory)
+    return corpus if same and corpus.vocabulary_digest == vocabulary.digest and corpus.unchanged() else None
 
 
 def _shown(value: Any) -> str:

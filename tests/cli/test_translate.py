@@ -270,6 +270,15 @@ PAIRS = ["--src", "train.en", "--tgt", "train.de"]
         ([*PAIRS, "train.txt"], "--src: pairs have their targets in --tgt; TEXT is for language models"),
         (["--tgt", "train.de"], "--tgt: is for pairs, whose sources are not named"),
         (["train.txt"], "--encoder: there is nothing to read"),
+        (["--tsv", "x", "--src", "train.en"], "--src: --tsv has both sides; leave out one of them"),
+        ([*PAIRS, "--valid-tsv", "x", "--valid-tgt", "test.de"], "--valid-tgt: --valid-tsv has both sides"),
+        (["--valid-tsv", "x", "train.txt"], "--valid-tsv: is for pairs, whose sources are not named"),
+        (["--tsv", "x", "train.txt"], "--tsv: pairs have their targets in --tgt; TEXT is for language models"),
+        (
+            ["--tsv", "x"],
+            "--valid-tsv: a validation text is needed\ntry: --hold-out 0.05, to take it from the end of --tsv",
+        ),
+        (["--tsv", "-", "--valid-tsv", "-"], "the standard input can be read only once"),
         (PAIRS, "--valid-tgt: a validation text is needed"),
         ([*PAIRS, "--valid-src", "test.en"], "--valid-src and --valid-tgt: 1 files and 0"),
         ([*PAIRS, "--hold-out", "0.1", "--link", "wire"], "--link: unknown link 'wire'"),
@@ -287,6 +296,33 @@ def test_options_of_pairs_that_do_not_go_together(run: Run, toys: Path, words: l
     assert done.status == 2
     assert done.err.startswith(f"rnntool train: {message}")
     assert not (toys / "new").exists()
+
+
+def test_pairs_may_come_as_one_text(run: Run, toys: Path, tmp_path: Path) -> None:
+    """By the standard input; the model is the same, and the run goes on without reading it again."""
+    for name in ("train", "test"):
+        sides = [(toys / f"{name}.{suffix}").read_text().splitlines() for suffix in ("en", "de")]
+        (tmp_path / f"{name}.tsv").write_text("".join(f"{one}\t{other}\n" for one, other in zip(*sides, strict=True)))
+    words = [*TRAIN[2:-2], "-V", toys / "joint.spm", "-j", "1"]
+    files = ["--src", toys / "train.en", "--tgt", toys / "train.de", "--valid-src", toys / "test.en"]
+    apart = run("train", *words, *files, "--valid-tgt", toys / "test.de", "-o", "apart")
+    assert apart.status == 0, apart.err
+    given = ["--tsv", "-", "--valid-tsv", "test.tsv"]
+    together = run("train", *words, *given, "-o", "together", stdin=(tmp_path / "train.tsv").read_bytes())
+    assert together.status == 0, together.err
+    found = [json.loads(run("info", "--json", run_).out) for run_ in ("apart", "together")]
+    assert found[0]["metrics"] == found[1]["metrics"]
+    assert [each["sha256"] for each in found[0]["data"]] == [each["sha256"] for each in found[1]["data"]]
+    again = run("train", *words, *given, "-o", "together", stdin=b"")
+    assert (again.status, again.err) == (0, "already finished: 1 epoch is done; together/best.rnn\n")
+
+
+def test_a_line_that_is_no_pair_is_said_before_any_training(run: Run, toys: Path, tmp_path: Path) -> None:
+    words = [*TRAIN[2:-2], "-V", toys / "joint.spm", "--hold-out", "0.1", "--tsv", "-", "-o", "new"]
+    done = run("train", *words, stdin="the sea\tdie See\na rose\n")
+    assert done.status == 1
+    assert done.err == "rnntool train: standard input:2: 1 columns; a pair is a source, a tab, and a target\n"
+    assert not (tmp_path / "new").exists()
 
 
 def test_sources_and_targets_of_different_lengths(run: Run, toys: Path, tmp_path: Path) -> None:

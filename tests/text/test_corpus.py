@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rnntool.errors import InputError, ModelError, OptionError
-from rnntool.text.corpus import Corpus, Source, hold_out, open_corpus, parse_source, write_corpus
+from rnntool.text.corpus import Corpus, Source, hold_out, open_corpus, parse_source, write_corpus, write_pairs
 from rnntool.text.counting import build, count
 from rnntool.text.vocabulary import Vocabulary
 
@@ -166,3 +166,45 @@ def test_a_source_has_a_weight_and_a_fraction(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(OptionError) as caught:
             parse_source(text)
         assert str(caught.value) == message
+
+
+# --- pairs -----------------------------------------------------------------------------------------------------------
+
+
+def test_either_side_of_pairs_is_what_a_text_of_its_own_would_be(
+    tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the file arrives: here in chunks of 7 bytes."""
+    monkeypatch.setattr("rnntool.text.files.CHUNK", 7)
+    pairs = [("the cat sat", "sat"), ("", "naïve dog"), ("the dog", ""), ("", ""), ("cat", "the the cat")] * 3
+    (tmp_path / "pairs").write_text("".join(f"{one}\t{other}\n" for one, other in pairs))
+    for side in (0, 1):
+        (tmp_path / f"side{side}").write_text("".join(f"{pair[side]}\n" for pair in pairs))
+    source = Source(str(tmp_path / "pairs"), 2.0, 0.5)
+    both = write_pairs([source], (vocabulary, vocabulary), (str(tmp_path / "one"), str(tmp_path / "other")))
+    for side, found in enumerate(both):
+        alone = write_corpus([Source(str(tmp_path / f"side{side}"))], vocabulary, str(tmp_path / "alone"))
+        assert found.ids.tolist() == alone.ids.tolist()
+        assert found.ends.tolist() == alone.ends.tolist()
+        (entry,), (expected,) = found.sources, alone.sources
+        assert (entry.weight, entry.fraction, entry.path) == (2.0, 0.5, source.path)
+        for name in ("sha256", "num_lines", "num_tokens", "num_oov", "num_chars", "num_bytes"):
+            assert getattr(entry, name) == getattr(expected, name), name
+        assert found.unchanged()
+
+
+@pytest.mark.parametrize(("line", "columns"), [("a b", 1), ("a\tb\tc", 3), ("", 1)])
+def test_a_pair_has_one_tab(tmp_path: Path, vocabulary: Vocabulary, line: str, columns: int) -> None:
+    (tmp_path / "pairs").write_text(f"the\tcat\n{line}\n")
+    places = (str(tmp_path / "one"), str(tmp_path / "other"))
+    with pytest.raises(InputError, match=rf"/pairs:2: {columns} columns; a pair is a source, a tab, and a target$"):
+        write_pairs([Source(str(tmp_path / "pairs"))], (vocabulary, vocabulary), places)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
+
+
+def test_no_pairs_are_an_error(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    (tmp_path / "pairs").touch()
+    places = (str(tmp_path / "one"), str(tmp_path / "other"))
+    with pytest.raises(InputError, match="pairs: no tokens"):
+        write_pairs([Source(str(tmp_path / "pairs"))], (vocabulary, vocabulary), places)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
