@@ -133,6 +133,8 @@ def _of_network(begun: models.Begun, threads: int | None) -> Described:
         yield "sources", _vocabulary(model.source_vocabulary)
     yield "metrics", model.metrics
     provenance = dict(model.provenance)
+    if averaged := provenance.pop("averaged", None):
+        yield "average", {"models": averaged}
     yield "data", [_mapping(text) for text in provenance.pop("data", [])]
     yield "settings", _mapping(provenance.pop("settings", {}))
     written_by = {"rnntool": read_facts(model.name)["version"]} if is_regular(model.name) else {}

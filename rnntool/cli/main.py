@@ -45,6 +45,7 @@ COMMANDS = {
         "info": "print what a model is",
         "check": "check that models and run directories are sound",
         "plot": "draw the course of a training",
+        "average": "average the weights of models of the same shape",
         "export": "write parts of a model as text",
     },
     "Text under a model": {

@@ -118,14 +118,20 @@ class Command(Readable):
             if source in (ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP):
                 origin = parameter.envvar if source is ParameterSource.ENVIRONMENT else ctx.meta.get(_CONFIG)
                 report.detail(f"{parameter.opts[-1]} {ctx.params.get(parameter.name or '')} (from {origin})")
-        named = {"model": "--model", "fit": "--fit", "lm": "--lm", "prefix": "--prefix"}
-        read = [getattr(each, "path", each) for name in ("text", *named) for each in _several(ctx.params.get(name, ()))]
+        read_by = [parameter for parameter in self.params if parameter.name in _READ]
+        read = [getattr(each, "path", each) for by in read_by for each in _several(ctx.params.get(by.name or "", ()))]
         if read.count("-") > 1:
-            places = ["TEXT", *(option for name, option in named.items() if name in ctx.params)]
-            raise OptionError("", f"the standard input can be read only once, as {' or '.join(places)}")
+            by_operand = [by.name.upper() for by in read_by if isinstance(by, click.Argument) and by.name]
+            by_option = [by.opts[-1] for by in read_by if isinstance(by, click.Option)]
+            places = " or ".join([*by_operand, *by_option])
+            raise OptionError("", f"the standard input can be read only once, as {places}")
         if "-" in ctx.params.get("text", ()) and sys.stdin.isatty():
             report.say("reading from the terminal; end with Ctrl-D")
         return super().invoke(ctx)
+
+
+_READ = ("text", "model", "fit", "lm", "prefix")
+"""Parameters that name what is read, and of which one may be the standard input."""
 
 
 def _several(value: Any) -> Sequence[Any]:
@@ -364,6 +370,9 @@ streams = click.argument("text", nargs=-1, type=type_of_file, metavar="[STREAM].
 
 optional_text = click.argument("text", nargs=-1, type=type_of_file, metavar="[TEXT]...", callback=_one_dash)
 """TEXT operands of a command that can do without: an empty tuple if none is given; at most one is `-`."""
+
+models = click.argument("model", nargs=-1, type=_ModelType(), metavar="MODEL[:WEIGHT]...", required=True)
+"""MODEL operands: a tuple of at least one Model."""
 
 nbest = click.argument("text", nargs=-1, type=type_of_file, metavar="[NBEST]...", callback=_one_dash_or_none)
 """NBEST operands, as `text`."""

@@ -285,6 +285,10 @@ def _check(
         raise OptionError("--coverage-penalty", "is for a search; --sample draws")
     if alignment_file is not None and alignment is None:
         raise OptionError("--alignment-file", "goes with --alignment only", "--alignment hard")
+    if alignment_file == "-":
+        raise OptionError(
+            "--alignment-file", "targets go to the standard output; without it, alignments stand beside them"
+        )
 
 
 def _check_drawing(sample: bool, temperature: float, top_k: int | None, top_p: float) -> None:

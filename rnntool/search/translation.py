@@ -333,16 +333,13 @@ class Translation:
         """A target with its text, and all that is wanted beside it."""
         attention = self._attention(encoded, traced)
         pieces, origins = self._pieces(encoded, target.continuation, attention)
-        is_changed = encoded.prefix or origins != list(range(len(target.continuation.ids)))
-        text = self.vocabulary.join(pieces) if is_changed or self._replaced(target) else target.text
+        is_changed = pieces != self.vocabulary.spellings(target.continuation.ids)
+        text = self.vocabulary.join(pieces) if is_changed else target.text
         log_probs = tuple(traced.log_probs.tolist()) if traced is not None and self.manner.has_features else ()
         aligned = None
         if self.manner.level and attention is not None:
             aligned = self._aligned(encoded, target.continuation, attention, pieces, origins)
         return Target(text, target.continuation, target.score, log_probs, target.coverage, aligned)
-
-    def _replaced(self, target: Target) -> bool:
-        return self.manner.replacements is not None and self.vocabulary.unk_id in target.continuation.ids
 
     def _attention(self, encoded: _Encoded, traced: _Traced | None) -> Tensor | None:
         """(J, I + 1)."""

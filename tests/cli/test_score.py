@@ -307,6 +307,7 @@ def test_hypotheses_are_scored_each_on_its_own(run: Run, toys: Path, tmp_path: P
     ("words", "status", "message"),
     [
         (["--context", "carry"], 2, "--context: is for running text; with --src, lines are independent of each other"),
+        (["--unnormalized"], 2, "--unnormalized: is for lines of text; leave out --src"),
         (["--src", "-"], 2, "the standard input can be read only once, as TEXT or --src"),
         (["--temperature", "2"], 2, "--temperature: is for running text; with --src, lines are independent"),
         (["--cache", "unigram"], 2, "--cache: is for running text; with --src, lines are independent"),

@@ -214,6 +214,7 @@ def test_unknown_words_are_kept_banned_copied_or_looked_up(run: Run, toys: Path,
         (["--sample", "--coverage-penalty", "1"], 2, "--coverage-penalty: is for a search; --sample draws"),
         (["--top-k", "4"], 2, "--top-k: is for drawing, with --sample only"),
         (["--alignment-file", "x"], 2, "--alignment-file: goes with --alignment only\ntry: --alignment hard"),
+        (["--alignment", "hard", "--alignment-file", "-"], 2, "--alignment-file: targets go to the standard output"),
         (["--lm", "run"], 2, "--lm: no weight for run\ntry: --lm run:0.2"),
         (["--lm", "deen:1"], 1, "deen/best.rnn: it reads a source, and is no language model\ntry: -m, for an ensemble"),
         (["--lm", "missing:1"], 1, "missing: No such file or directory"),
@@ -255,7 +256,7 @@ def test_a_language_model_of_other_words_cannot_judge(translate: Run, toys: Path
 def test_a_standard_input_is_read_once(translate: Run) -> None:
     done = translate("--prefix", "-")
     assert (done.status, done.out) == (2, "")
-    assert "the standard input can be read only once, as TEXT or --model or --lm or --prefix" in done.err
+    assert "the standard input can be read only once, as TEXT or --model or --prefix or --lm" in done.err
 
 
 TRAIN = ["-V", "joint.spm", "--encoder", "bi-gru:8", "--arch", "gru:8", "--max-epochs", "1", "-o", "new"]
