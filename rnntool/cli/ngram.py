@@ -12,6 +12,7 @@ from rnntool.cli import options, report
 from rnntool.errors import OptionError
 
 if TYPE_CHECKING:
+    from rnntool.ngram.counts import Counts
     from rnntool.ngram.estimation import Estimate
     from rnntool.ngram.reading import Spool, Text
     from rnntool.ngram.smoothing import Smoothing
@@ -38,6 +39,20 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
         if size < SMALLEST:
             self.fail(f"{value} is less than 1M", param, ctx)
         return size
+
+
+class _Variances(click.ParamType):  # type: ignore[type-arg]
+    """Positive numbers with spaces or commas between them."""
+
+    name = "variances"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = str(value).replace(",", " ").split()
+        if not words or not all(re.fullmatch(r"[0-9]{0,9}\.?[0-9]{1,9}", word) and float(word) for word in words):
+            self.fail(f"{value!r} is no list of numbers above 0 such as '100 8 3'", param, ctx)
+        return tuple(map(float, words))
 
 
 class _Thresholds(click.ParamType):  # type: ignore[type-arg]
@@ -69,10 +84,10 @@ class _Thresholds(click.ParamType):  # type: ignore[type-arg]
 @options.option(
     "--smoothing",
     section=ESTIMATED,
-    type=click.Choice(["mkn", "kn", "wb", "add-k"]),
+    type=click.Choice(["mkn", "kn", "wb", "add-k", "maxent"]),
     metavar="WAY",
     default="mkn",
-    help="mkn (modified Kneser-Ney), kn, wb (Witten-Bell) or add-k.",
+    help="mkn (modified Kneser-Ney), kn, wb (Witten-Bell), add-k or maxent (maximum entropy).",
 )
 @options.option(
     "--prune",
@@ -97,6 +112,15 @@ class _Thresholds(click.ParamType):  # type: ignore[type-arg]
     default=1.0,
     help="What add-k adds to every count.",
 )
+@options.option(
+    "--variance",
+    section=ESTIMATED,
+    type=_Variances(),
+    metavar="'X ...'",
+    default=(),
+    show_default="'100 8 3 1.5 1'",
+    help="How far maxent lets weights go from 0, by order; the last X holds for the rest.",
+)
 @options.quiet
 @options.verbose
 @options.text
@@ -109,6 +133,7 @@ def command(
     prune: tuple[int, ...],
     no_interpolate_unigrams: bool,
     add: float,
+    variance: tuple[float, ...],
     text: tuple[str, ...],
 ) -> None:
     """Make an n-gram model of TEXT, as an ARPA file.
@@ -124,27 +149,35 @@ def command(
     """
     from rnntool.ngram.arpa import write_arpa
     from rnntool.ngram.counts import count
-    from rnntool.ngram.estimation import estimate
     from rnntool.ngram.pruning import thresholds
     from rnntool.ngram.reading import Spool
 
     limits = thresholds(prune, order)
-    if smoothing == "add-k" and no_interpolate_unigrams:
-        raise OptionError("--no-interpolate-unigrams", "add-k interpolates nothing")
+    if smoothing in ("add-k", "maxent") and no_interpolate_unigrams:
+        raise OptionError("--no-interpolate-unigrams", f"{smoothing} interpolates nothing")
+    if variance and smoothing != "maxent":
+        raise OptionError("--variance", f"{smoothing} has no weights", "--smoothing maxent")
+    if len(variance) > order:
+        raise OptionError("--variance", f"{len(variance)} variances; --order is {order}")
     if vocab == "-" and "-" in text:
         raise OptionError("--vocab", "the standard input is the text; it cannot be the vocabulary too")
     with Spool(memory // 8) as spool:
         read = _read(text, vocab, spool)
         vocabulary = read.vocabulary
         counts = count(read.blocks(), order, vocab_size=len(vocabulary), eos_id=vocabulary.eos_id, memory=memory)
-    made = estimate(
-        counts,
-        vocabulary,
-        _smoothing(smoothing, add),
-        thresholds=limits,
-        interpolate_unigrams=not no_interpolate_unigrams,
-        appearance=read.appearance,
-    )
+    if smoothing == "maxent":
+        made = _maximum_entropy(counts, vocabulary, limits, variance)
+    else:
+        from rnntool.ngram.estimation import estimate
+
+        made = estimate(
+            counts,
+            vocabulary,
+            _smoothing(smoothing, add),
+            thresholds=limits,
+            interpolate_unigrams=not no_interpolate_unigrams,
+            appearance=read.appearance,
+        )
     _report(made)
     with report.output(output) as out:
         for piece in write_arpa(made.model):
@@ -196,6 +229,18 @@ def _smoothing(name: str, k: float) -> Smoothing:
         "add-k": AddK(k),
     }
     return known[name]
+
+
+def _maximum_entropy(
+    counts: Counts, vocabulary: Vocabulary, limits: tuple[int, ...], variances: tuple[float, ...]
+) -> Estimate:
+    """The model that `--smoothing maxent` asks for; its course is a detail."""
+    from rnntool.ngram.maxent import VARIANCES, estimate
+
+    def observe(iteration: int, value: float) -> None:
+        report.detail(f"iteration {iteration} objective {value:.5f}")
+
+    return estimate(counts, vocabulary, thresholds=limits, variances=variances or VARIANCES, observe=observe)
 
 
 def _report(made: Estimate) -> None:

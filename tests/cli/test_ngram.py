@@ -58,6 +58,51 @@ def test_models_of_one_to_seven_words(run: Run, toys: Path, tmp_path: Path, orde
     assert run("check", "--check-sum", "m.arpa").out.startswith("m.arpa\tok\tsums to 1 within ")
 
 
+def test_maximum_entropy(run: Run, toys: Path, tmp_path: Path) -> None:
+    """It is a model as any other, and tells its course to those who want to know."""
+    done = run("ngram", "--smoothing", "maxent", "--order", "3", "-v", "-o", "m.arpa", toys / "train.txt")
+    assert (done.status, done.out) == (0, "")
+    values = [float(value) for value in re.findall(r"^iteration \d+ objective (\S+)$", done.err, re.M)]
+    assert len(values) > 5 and values == sorted(values, reverse=True)
+    assert re.search(r"^3-grams found \d+ kept \d+ variance 3$", done.err, re.M)
+    assert run("check", "--check-sum", "m.arpa").out.startswith("m.arpa\tok\tsums to 1 within ")
+    assert 1 < perplexity(run, "-m", "m.arpa", toys / "test.txt") < 40
+    assert run("ngram", "--smoothing", "wb", "--order", "3", "-o", "wb.arpa", toys / "train.txt").status == 0
+    assert 1 < perplexity(run, "-m", "m.arpa", "-m", "wb.arpa", toys / "test.txt") < 40
+
+
+def test_a_smaller_variance_smooths_more(run: Run, toys: Path) -> None:
+    found = []
+    for variance in ("100 0.01", "100,1", "100 100"):
+        words = ("--smoothing", "maxent", "--variance", variance, "--order", "2", "-o", "m.arpa", toys / "train.txt")
+        assert run("ngram", *words) == Finished(0, "", "")
+        found.append(perplexity(run, "-m", "m.arpa", toys / "train.txt"))
+    assert found == sorted(found, reverse=True) and found[0] > found[-1] * 1.2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--variance", "1"), "--variance: mkn has no weights\ntry: --smoothing maxent\n"),
+        (("--smoothing", "maxent", "--order", "1", "--variance", "1 2"), "--variance: 2 variances; --order is 1\n"),
+        (
+            ("--smoothing", "maxent", "--no-interpolate-unigrams"),
+            "--no-interpolate-unigrams: maxent interpolates nothing\n",
+        ),
+    ],
+    ids=["other smoothing", "too many", "nothing is interpolated"],
+)
+def test_options_that_do_not_go_with_maximum_entropy(run: Run, words: tuple[str, ...], said: str) -> None:
+    assert run("ngram", *words, stdin=SMALL) == Finished(2, "", f"rnntool ngram: {said}")
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "x", "", "1 nan", "."])
+def test_variances_are_positive_numbers(run: Run, given: str) -> None:
+    done = run("ngram", "--smoothing", "maxent", "--variance", given, stdin=SMALL)
+    assert done.status == 2
+    assert f"{given!r} is no list of numbers above 0 such as '100 8 3'" in done.err
+
+
 def test_memory_changes_nothing(run: Run, toys: Path) -> None:
     lines = (toys / "train.txt").read_text() * 60
     whole = run("ngram", "-q", "--order", "4", stdin=lines)
