@@ -209,12 +209,14 @@ class Translation:
     # --- one batch ---------------------------------------------------------------------------------------------------
 
     def _batch(self, lines: Sequence[_Encoded]) -> list[list[Target]]:
+        most = [max(int(self.manner.max_length * len(e.ids[0])) + SPARE, len(e.prefix)) for e in lines]
         begun = self.translator.read(
             [[each.ids[index] for each in lines] for index in range(len(self.sources))],
             forced=[each.prefix for each in lines],
             fewest=[int(self.manner.min_length * len(each.ids[0])) for each in lines],
+            most=most,
         )
-        limits = [max(int(self.manner.max_length * len(e.ids[0])) + SPARE, len(e.prefix)) for e in lines]
+        limits = [each + 1 for each in most]  # by which all have ended
         if self.manner.bend is None:
             found = self._searched(begun, limits)
         else:

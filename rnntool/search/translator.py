@@ -67,6 +67,7 @@ class Translator(Predictor):
         self._sources: list[Source] = []
         self._forced: Tensor | None = None  # (B, P), -1 where nothing is
         self._fewest: Tensor | None = None  # (B,)
+        self._most: Tensor | None = None  # (B,)
 
     @property
     def is_recordable(self) -> bool:
@@ -87,6 +88,7 @@ class Translator(Predictor):
         *,
         forced: Sequence[Ids] = (),
         fewest: Sequence[int] = (),
+        most: Sequence[int] = (),
     ) -> Prefixes:
         """Begin the targets of some sources; those that were read before are forgotten.
 
@@ -94,6 +96,7 @@ class Translator(Predictor):
             sources: for each network the ids of B sources, without `</s>`.
             forced: what each of the targets begins with; none may be left out.
             fewest: tokens that each target has at least, `</s>` not counted; none may be left out.
+            most: tokens after which each target ends, whatever its probability; none may be left out.
         """
         self._sources = []
         state: list[Tensor] = []
@@ -105,12 +108,14 @@ class Translator(Predictor):
         number = torch.arange(len(self._sources[0]), device=self.device)
         for companion in self.models[len(self._sources) :]:
             state += (each.to(self.device) for each in companion.state0(len(number)))
-        self._forced = self._fewest = None
+        self._forced = self._fewest = self._most = None
         if any(forced):
             ids, lengths = columns(forced, -1)
             self._forced = ids.T.to(self.device)
         if any(fewest):
             self._fewest = torch.tensor(fewest, device=self.device)
+        if most:
+            self._most = torch.tensor(most, device=self.device)
         last = torch.full_like(number, self.eos_id)
         return Prefixes(last, (*state, number, torch.zeros_like(number)))
 
@@ -154,6 +159,10 @@ class Translator(Predictor):
             ends = torch.zeros_like(free, dtype=torch.bool)
             ends[:, self.eos_id] = length < self._fewest[number]
             free = free.masked_fill(ends, -math.inf)
+        if self._most is not None:
+            goes_on = (length >= self._most[number])[:, None].repeat(1, free.shape[1])
+            goes_on[:, self.eos_id] = False
+            free = free.masked_fill(goes_on, -math.inf)
         if self._forced is None:
             return free
         longest = self._forced.shape[1]

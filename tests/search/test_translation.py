@@ -119,6 +119,19 @@ def test_blank_and_too_long_lines_have_empty_targets() -> None:
     assert found[2][0].text == found[3][0].text == ""
 
 
+@pytest.mark.parametrize("bend", [None, Bend((), 3.0)])
+def test_a_target_that_becomes_too_long_ends_there(bend: Bend | None) -> None:
+    """With the probability of its end among its own, so that it is scored as any other text."""
+    manner: dict[str, Any] = {"max_length": 0.1, "min_length": 0.1, "bend": bend, "num_best": 5}
+    found = [(each, text) for some, text in zip(targets(translation(**manner)), TEXTS, strict=True) for each in some]
+    assert max(len(each.continuation.ids) for each, _ in found) == 10
+    for each, text in found:
+        if text:
+            assert each.continuation.has_ended
+            (expected,) = score_pairs(network(), [SOURCE.encode(text)], [each.continuation.ids], ends=(1, 1))
+            assert each.continuation.logprob == pytest.approx(float(expected.sum()), rel=1e-4)
+
+
 def test_lengths_are_within_their_limits() -> None:
     for (found,), text in zip(targets(translation(min_length=2.0, max_length=2.0)), TEXTS, strict=True):
         assert len(found.continuation.ids) >= 2 * len(text.split())
