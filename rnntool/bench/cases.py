@@ -31,7 +31,7 @@ from rnntool.search.drawing import Bend, uniform_each
 from rnntool.search.predictor import Predictor
 from rnntool.search.sampling import sample_stream
 from rnntool.search.stride import Strider
-from rnntool.train.optimizer import build_optimizer, measure_gradients, takes_rows
+from rnntool.train.optimizer import build_optimizer, measure_gradients, plan_rows, takes_rows
 from rnntool.train.recording import WARM_UP, Recorder, Recording, working_stream
 from rnntool.train.spending import expect
 from rnntool.train.step import backward, noise_of
@@ -177,9 +177,8 @@ class _Ours:
         self.device = device
         self.dtype = dtype
         self.network = workload.build(device)
-        takes_embedding_rows = takes_rows(workload.training, self.network)
-        self.sparse = takes_embedding_rows and device.type == "cpu"
-        rows = [self.network.embedding] if takes_embedding_rows else []
+        rows, is_sparse = plan_rows(workload.training, self.network)
+        self.sparse = is_sparse and takes_rows(workload.training, self.network)
         self.optimizer = build_optimizer(workload.training, self.network.parameters(), rows)
         self.optimizer.lr = LEARNING_RATE
         can_record = self.optimizer.is_recordable and self.network.output.is_recordable

@@ -24,14 +24,13 @@ from rnntool.data.batch import Batch, Batches, Position
 from rnntool.data.order import mix
 from rnntool.errors import OutputError, RnntoolWarning, Stopped, TrainingError
 from rnntool.nn.cells.cell import State
-from rnntool.nn.output.drawn import DrawnLayer
 from rnntool.nn.precision import product_dtype
 from rnntool.score.network import NetworkScorer
 from rnntool.score.pairs import score_corpora
 from rnntool.score.perplexity import Tally, score_ids
 from rnntool.text.corpus import Corpus, CorpusSource
 from rnntool.train.average import Average
-from rnntool.train.optimizer import build_optimizer, measure_gradients, takes_output_rows, takes_rows
+from rnntool.train.optimizer import build_optimizer, measure_gradients, plan_rows, takes_rows
 from rnntool.train.progress import Observer, StopRequest
 from rnntool.train.recording import Recorder, Recording, working_stream
 from rnntool.train.schedule import Schedule
@@ -101,10 +100,7 @@ class Trainer:
         self.stop = stop
 
         self.parameters = dict(self.network.named_parameters())
-        takes_embedding_rows = takes_rows(config, self.network)
-        rows = [self.network.embedding] if takes_embedding_rows else []
-        if takes_output_rows(config, self.network):
-            rows.append(self.network.output.weight)
+        rows, is_sparse = plan_rows(config, self.network)
         self.optimizer = build_optimizer(config, self.parameters.values(), rows)
         self.schedule = Schedule(config)
         self.average = Average(config, self.parameters)
@@ -113,9 +109,7 @@ class Trainer:
         self.place = Place()
 
         self._dtype = product_dtype(precision, device)
-        self._sparse = takes_embedding_rows and device.type == "cpu"
-        if isinstance(self.network.output, DrawnLayer):
-            self.network.output.is_sparse = takes_output_rows(config, self.network) and device.type == "cpu"
+        self._sparse = is_sparse and takes_rows(config, self.network)
         can_record = device.type == "cuda" and self.optimizer.is_recordable and self.network.output.is_recordable
         self._recorder = Recorder(graph and can_record, self._recording)
         self._noise = noise_of(config, torch.Generator(device))

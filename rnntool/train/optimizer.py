@@ -319,11 +319,20 @@ def takes_rows(config: TrainingConfig, network: Network) -> bool:
     return is_row_wise(config) or (config.optimizer in ("adam", "adamw") and not is_direct)
 
 
-def takes_output_rows(config: TrainingConfig, network: Network) -> bool:
-    """Whether the output layer's gradient is that of the rows met alone, and an update leaves the others as they are."""
-    if not isinstance(network.output, DrawnLayer) or network.tied or config.weight_decay:
-        return False
-    return is_row_wise(config) or config.optimizer in ("adam", "adamw")
+def plan_rows(config: TrainingConfig, network: Network) -> tuple[list[nn.Parameter], bool]:
+    """Which weights are read by rows, and whether their gradients are sparse, which an output layer of theirs is told.
+
+    Beside the embedding that is the weight of an output layer that meets few of the words.  On a GPU gradients are dense,
+    so that updates can be recorded.
+    """
+    is_sparse = network.embedding.device.type == "cpu"
+    rows = [network.embedding] if takes_rows(config, network) else []
+    output = network.output
+    if isinstance(output, DrawnLayer) and not network.tied and not config.weight_decay:
+        if is_row_wise(config) or config.optimizer in ("adam", "adamw"):
+            rows.append(output.weight)
+        output.is_sparse = is_sparse and any(each is output.weight for each in rows)
+    return rows, is_sparse
 
 
 def measure_gradients(

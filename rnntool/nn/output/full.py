@@ -26,6 +26,8 @@ class FullSoftmax(ExactLayer):
     """
 
     is_recordable = True
+    penalty = 0.0
+    """Weight of (log Σ exp z)² in the loss."""
 
     def __init__(self, input_size: int, vocab_size: int, weight: nn.Parameter | None = None) -> None:
         super().__init__(input_size, vocab_size, weight)
@@ -61,7 +63,16 @@ class FullSoftmax(ExactLayer):
         U, b = parameters
         dU, db = torch.empty_like(U), torch.empty_like(b)
         loss, nll, dh = fused.softmax_loss(
-            h, U, b, targets, weights=weights, smoothing=smoothing, dtype=dtype, dU=dU, db=db
+            h,
+            U,
+            b,
+            targets,
+            weights=weights,
+            smoothing=smoothing,
+            penalty=self.penalty,
+            dtype=dtype,
+            dU=dU,
+            db=db,
         )
         return loss, nll, [dh, dU, db]
 

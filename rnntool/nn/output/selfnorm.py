@@ -9,12 +9,9 @@ Source: Devlin et al. 2014, "Fast and robust neural network joint models for sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from rnntool.nn.output import fused
 from rnntool.nn.output.full import FullSoftmax
 
 
@@ -33,33 +30,6 @@ class SelfNormalized(FullSoftmax):
     def __init__(self, input_size: int, vocab_size: int, penalty: float, weight: nn.Parameter | None = None) -> None:
         super().__init__(input_size, vocab_size, weight)
         self.penalty = penalty
-
-    def differentiate(
-        self,
-        h: Tensor,
-        parameters: Sequence[Tensor],
-        targets: Tensor,
-        *,
-        weights: Tensor | None,
-        smoothing: float,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """As `ExactLayer.differentiate`."""
-        U, b = parameters
-        dU, db = torch.empty_like(U), torch.empty_like(b)
-        loss, nll, dh = fused.softmax_loss(
-            h,
-            U,
-            b,
-            targets,
-            weights=weights,
-            smoothing=smoothing,
-            penalty=self.penalty,
-            dtype=dtype,
-            dU=dU,
-            db=db,
-        )
-        return loss, nll, [dh, dU, db]
 
     def loss_reference(
         self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
