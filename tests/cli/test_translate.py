@@ -144,7 +144,7 @@ def test_alignments_stand_beside_targets_after_scores_or_in_a_file(into_words: R
     assert (tmp_path / "links").read_text().splitlines() == [pairs for _, pairs in beside]
     listed = lines(into_words("--alignment", "hard", "--n-best", "1", toys / "test.de"))
     assert [record.split(" ||| ")[4] for record in listed] == [pairs for _, pairs in beside]
-    soft = lines(into_words("--alignment", "soft", stdin="die See\n\n"))
+    soft = lines(into_words("--alignment", "soft", "--min-length", "1", stdin="die See\n\n"))
     weights = [list(map(float, word.split(","))) for word in soft[0].split(" ||| ")[1].split()]
     assert {len(each) for each in weights} == {3}
     assert [sum(each) for each in weights] == pytest.approx([1] * len(weights), abs=1e-3)
@@ -184,7 +184,7 @@ def test_there_are_as_many_beginnings_as_lines(into_words: Run, tmp_path: Path, 
 
 def test_unknown_words_are_kept_banned_copied_or_looked_up(run: Run, toys: Path, tmp_path: Path) -> None:
     """A model that knows next to nothing."""
-    (tmp_path / "few.tsv").write_text("<unk>\t0\n</s>\t0\nthe\t1\n")
+    (tmp_path / "few.tsv").write_text("<unk>\t70\n</s>\t20\nthe\t10\n")
     (tmp_path / "lexicon").write_text("See\tdeep sea\ndie\tthe\n")
     pairs = ["--src", toys / "train.de", "--tgt", toys / "train.en", "--hold-out", "0.1", "--src-vocab"]
     words = [toys / "joint.spm", "--encoder", "gru:8", "--arch", "gru:8", "--max-epochs", "1", "-j", "1"]
