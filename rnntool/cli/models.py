@@ -34,14 +34,12 @@ class Opened:
         models: each, in the order of the command line.
         shares: their weights, summing to one.
         device: where networks are; None if there is none.
-        batch_size: lines computed side by side.
     """
 
     scorer: Scorer
     models: tuple[Model | NgramModel, ...]
     shares: tuple[float, ...]
     device: torch.device | None
-    batch_size: int
 
 
 class Begun(NamedTuple):
@@ -143,10 +141,10 @@ def open_models(
     for name, model in zip(names, models, strict=True):
         report.detail(f"{name} {_described(model)}")
     if len(scorers) == 1:
-        return Opened(scorers[0], models, shares, place, batch_size)
+        return Opened(scorers[0], models, shares, place)
     from rnntool.score.mixture import Mixture
 
-    return Opened(Mixture(scorers, shares, names), models, shares, place, batch_size)
+    return Opened(Mixture(scorers, shares, names), models, shares, place)
 
 
 def _scorers(models: Sequence[Model | NgramModel], context: str | None, batch_size: int) -> list[Scorer]:
@@ -278,11 +276,13 @@ def unnormalize(opened: Opened, *, adapts: bool, log_z: Moments | None = None) -
     if isinstance(model, NgramModel) or not model.network.output.is_self_normalized:
         layer = "n-grams" if isinstance(model, NgramModel) else f"--output {model.config.output}"
         raise OptionError(UNNORMALIZED, f"{layer} did not learn to do without", "a model trained with nce or selfnorm")
+    from rnntool.score.network import NetworkScorer
     from rnntool.score.unnormalized import UnnormalizedScorer
 
     scorer = opened.scorer
+    assert isinstance(scorer, NetworkScorer)
     return UnnormalizedScorer(
-        model.network, scorer.vocabulary, scorer.context, batch_size=opened.batch_size, log_z=log_z
+        scorer.network, scorer.vocabulary, scorer.context, batch_size=scorer.batch_size, log_z=log_z
     )
 
 

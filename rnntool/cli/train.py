@@ -259,13 +259,6 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     metavar="NAME",
     type=click.Choice(SCHEDULES),
 )
-@_setting(
-    "--unk",
-    help="Unknown words in the validation: count them as <unk>, or skip them.",
-    section=RATE,
-    metavar="HOW",
-    type=click.Choice(UNKNOWNS),
-)
 @_setting("--warmup", help="Updates over which the rate rises.", section=RATE, metavar="N")
 @_setting("--lr-factor", help="What newbob and plateau multiply the rate by.", section=RATE, metavar="X")
 @_setting("--min-improvement", help="Ratio of entropies that newbob and plateau ask for.", section=RATE, metavar="X")
@@ -282,6 +275,13 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_setting("--validations", help="Validations an epoch.", section=END, metavar="N", type=click.IntRange(1))
 @_setting("--patience", help="Stop after N epochs without a better validation.", section=END, metavar="N")
 @_setting("--target-ppl", help="Stop at a validation perplexity of X.", section=END, metavar="X")
+@_setting(
+    "--unk",
+    help="Unknown words in the validation: count them as <unk>, or skip them.",
+    section=END,
+    metavar="HOW",
+    type=click.Choice(UNKNOWNS),
+)
 @_setting("--hold-out", help="Validate on the last share of each TEXT.", section=END, metavar="RATE")
 @_setting(
     "-s", "--seed", help="Seed of all random numbers.", section=RUN, metavar="N", type=click.IntRange(0, 2**63 - 1)
@@ -391,8 +391,9 @@ def _check_pairs(given: dict[str, Any]) -> None:
             raise OptionError(" and ".join(names), f"{len(given[sources])} files and {len(given[targets])}")
     if given["encoder"] == "none":
         raise OptionError("--encoder", "somebody must read --src")
-    for name in ("clip_step", "bptt_every", "watch", "unk"):
-        if given[name] not in (None, "count", 0, False):
+    unfit = {**{name: given[name] for name in ("clip_step", "bptt_every", "watch")}, "unk": given["unk"] == "skip"}
+    for name, is_asked in unfit.items():
+        if is_asked:
             raise OptionError(f"--{name.replace('_', '-')}", "is for language models; leave it out with --src")
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from rnntool.errors import OptionError
@@ -43,9 +43,6 @@ CUT_KINDS = ("adaptive", "dsoftmax")
 
 SIZE_KINDS = {"class": "C", "sampled": "K", "target": "K", "nce": "K"}
 """Those that take one number of classes or words, and what it is called."""
-
-SELF_NORMALIZED = ("nce", "selfnorm")
-"""Those whose scores are meant to be log-probabilities without being normalised."""
 
 NOT_SMOOTHED = ("tree", "sampled", "target", "nce")
 """Those whose targets cannot share their probability with other words: training does not meet the others."""
@@ -127,7 +124,7 @@ class Words:
     """
 
     counts: Sequence[float]
-    classes: Sequence[int] | None = field(default=None)
+    classes: Sequence[int] | None = None
 
     @property
     def num_classes(self) -> int:

@@ -66,7 +66,7 @@ class Network(nn.Module):
         self.decoder = Recurrent(cells, residual=residual, layer_norm=layer_norm, is_direct=is_direct)
         self.output = build_output(output, self.decoder.output_size, words, self.embedding if tied else None)
         self.tied = tied
-        self._occurrence = unigram(words.counts, power=float(any(words.counts)))
+        self._counts = words.counts
         self.reader = self.link = None
 
     def condition(self, reader: Reader, link: Link) -> None:
@@ -182,7 +182,8 @@ class Network(nn.Module):
     @torch.no_grad()
     def init(self, generator: torch.Generator) -> None:
         """Set all weights to where training starts."""
-        self.output.init(self._occurrence.to(self.embedding))
+        power = 1.0 if any(self._counts) else 0.0  # words all alike where nothing is known of them
+        self.output.init(unigram(self._counts, power=power).to(self.embedding))
         self.embedding.uniform_(-EMBED_BOUND, EMBED_BOUND, generator=generator)
         for layer in self.decoder.stack:
             layer.init(generator)

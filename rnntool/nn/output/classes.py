@@ -34,8 +34,8 @@ class ClassSoftmax(ExactLayer):
         super().__init__(input_size, vocab_size, weight)
         class_of = torch.tensor(classes, device="cpu")
         order = class_of.argsort(stable=True)  # words class by class
-        self.sizes: list[int] = torch.bincount(class_of).tolist()
-        ends = class_of.bincount().cumsum(0)
+        sizes = class_of.bincount()
+        self.sizes: list[int] = sizes.tolist()
         self.class_weight = nn.Parameter(torch.empty(len(self.sizes), input_size))
         self.class_bias = nn.Parameter(torch.empty(len(self.sizes)))
         self.is_sorted = list(classes) == sorted(classes)
@@ -44,7 +44,7 @@ class ClassSoftmax(ExactLayer):
         self._place: Tensor  # of each word within its class
         self.register_buffer("_class_of", class_of, persistent=False)
         self.register_buffer("_order", order, persistent=False)
-        first = (ends - torch.tensor(self.sizes, device="cpu"))[class_of]
+        first = (sizes.cumsum(0) - sizes)[class_of]
         self.register_buffer("_place", order.argsort() - first, persistent=False)
 
     def init(self, p: Tensor) -> None:

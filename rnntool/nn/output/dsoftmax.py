@@ -108,15 +108,6 @@ class DifferentiatedSoftmax(ExactLayer):
         loss = losses.sum() if weights is None else losses @ weights
         return loss, nll.sum(), [dh, dU[0], db, *dU[1:]]
 
-    def loss_reference(
-        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of everything, then sums."""
-        log_probs = self.log_probs(h)
-        nll = -log_probs.gather(1, targets[:, None])[:, 0]
-        each = (1 - smoothing) * nll - smoothing * log_probs.mean(dim=1)
-        return (each if weights is None else each * weights).sum(), nll.sum().detach()
-
     def _logits(self, h: Tensor, weights: Sequence[Tensor], b: Tensor) -> Tensor:
         """All logits, (N, V), of the precision of b."""
         parts = [h[:, block] @ U.T for U, block in zip(weights, self.blocks, strict=True)]

@@ -75,12 +75,3 @@ class FullSoftmax(ExactLayer):
             db=db,
         )
         return loss, nll, [dh, dU, db]
-
-    def loss_reference(
-        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of everything, then sums."""
-        log_probs = self.log_probs(h)
-        nll = -log_probs.gather(1, targets[:, None])[:, 0]
-        each = (1 - smoothing) * nll - smoothing * log_probs.mean(dim=1)
-        return (each if weights is None else each * weights).sum(), nll.sum().detach()

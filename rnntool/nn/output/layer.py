@@ -141,11 +141,14 @@ class ExactLayer(OutputLayer):
             dtype: of the products.
         """
 
-    @abstractmethod
     def loss_reference(
         self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """The readable twin of `loss`."""
+        """The readable twin of `loss`: log-probabilities of everything, then sums."""
+        log_probs = self.log_probs(h)
+        nll = -log_probs.gather(1, targets[:, None])[:, 0]
+        each = (1 - smoothing) * nll - smoothing * log_probs.mean(dim=1)
+        return (each if weights is None else each * weights).sum(), nll.sum().detach()
 
 
 class FusedLoss(torch.autograd.Function):

@@ -120,10 +120,9 @@ class TreeSoftmax(ExactLayer):
     def loss_reference(
         self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """The probabilities of all words, then sums."""
+        """As `ExactLayer.loss_reference`, without smoothing."""
         assert not smoothing
-        nll = -self.log_probs(h).gather(1, targets[:, None])[:, 0]
-        return (nll if weights is None else nll * weights).sum(), nll.sum().detach()
+        return super().loss_reference(h, targets, weights=weights)
 
     def _ways(self, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The ways to all targets, one after the other: for each step the row it is of, its node and its sign."""
