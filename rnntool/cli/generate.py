@@ -34,24 +34,11 @@ DRAWN, FOUND = "Drawing", "Searching"
 @options.option("--no-unk", is_flag=True, help="Never generate <unk>.")
 @options.option("--scores", is_flag=True, help="Write log-probability, tab, text.")
 @options.json
-@options.option(
-    "--temperature",
-    section=DRAWN,
-    type=click.FloatRange(0),
-    metavar="X",
-    default=1.0,
-    help="Below 1 likelier text, above 1 wilder; 0: the likeliest word.",
-)
-@options.option(
-    "--top-k", section=DRAWN, type=click.IntRange(1), metavar="N", help="Draw among the N likeliest tokens."
-)
-@options.option(
-    "--top-p",
-    section=DRAWN,
-    type=click.FloatRange(0, 1, min_open=True),
-    metavar="P",
-    default=1.0,
-    help="Draw among the fewest tokens of joint probability P.",
+@options.under(
+    DRAWN,
+    options.temperature("Below 1 likelier text, above 1 wilder; 0: the likeliest word."),
+    options.top_k,
+    options.top_p,
 )
 @options.option(
     "--words",

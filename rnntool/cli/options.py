@@ -287,6 +287,24 @@ def batch_size(default: int, *, help: str = "Lines computed together; changes sp
     return option("-b", "--batch-size", type=click.IntRange(1), metavar="N", default=default, help=help)
 
 
+def temperature(help: str) -> Decorator:
+    """--temperature X: at least 0; `help` says of what."""
+    return option("--temperature", type=click.FloatRange(0), metavar="X", default=1.0, help=help)
+
+
+top_k = option("--top-k", type=click.IntRange(1), metavar="N", help="Draw among the N likeliest tokens.")
+"""--top-k N: at least 1; None if not given."""
+
+top_p = option(
+    "--top-p",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="P",
+    default=1.0,
+    help="Draw among the fewest tokens of joint probability P.",
+)
+"""--top-p P: above 0, at most 1."""
+
+
 def seed(default: int | None, *, help: str = "Seed of all random numbers.") -> Decorator:
     """-s/--seed N: 0 to 2**63 - 1."""
     return option("-s", "--seed", type=click.IntRange(0, LARGEST_SEED), metavar="N", default=default, help=help)

@@ -96,26 +96,13 @@ class _AlignmentType(click.ParamType):  # type: ignore[type-arg]  # generic sinc
 )
 @options.beside(section=FOUND)
 @options.option("--sample", section=DRAWN, is_flag=True, help="Draw targets instead of searching for the best.")
-@options.option(
-    "--temperature",
-    section=DRAWN,
-    type=click.FloatRange(0),
-    metavar="X",
-    default=1.0,
-    help="Below 1 likelier targets, above 1 wilder; 0: the likeliest token.",
+@options.under(
+    DRAWN,
+    options.temperature("Below 1 likelier targets, above 1 wilder; 0: the likeliest token."),
+    options.top_k,
+    options.top_p,
+    options.seed(1),
 )
-@options.option(
-    "--top-k", section=DRAWN, type=click.IntRange(1), metavar="N", help="Draw among the N likeliest tokens."
-)
-@options.option(
-    "--top-p",
-    section=DRAWN,
-    type=click.FloatRange(0, 1, min_open=True),
-    metavar="P",
-    default=1.0,
-    help="Draw among the fewest tokens of joint probability P.",
-)
-@options.under(DRAWN, options.seed(1))
 @options.option(
     "--unk",
     section=WORDS,
