@@ -1,10 +1,14 @@
 """Beam search: the continuations of highest total log-probability that a search of fixed width finds.
 
-At every step each prompt keeps its K best unfinished hypotheses.  A hypothesis may end where `</s>` is among its K
-likeliest next words, and goes on besides.  An unfinished hypothesis that is not above the N-th best finished one is given
-up, since a longer one can only be less likely; a prompt is done when none is left.  No length is preferred: the total is
-what counts, unless it is divided by a power of the length, as for translations, of which the likeliest are too short.
-K = 1 takes the likeliest word each time.
+At every step each prompt keeps its K best unfinished hypotheses.  K = 1 takes the likeliest word each time.
+
+Where the total is what counts, a hypothesis may end where `</s>` is among its K likeliest next words, and goes on besides.
+An unfinished hypothesis that is not above the N-th best finished one is given up, since a longer one can only be less
+likely; a prompt is done when none is left.
+
+Where the total is divided by a power of the length, as for translations, of which the likeliest are too short, a longer
+hypothesis may overtake a shorter one.  There a hypothesis ends where that is among the K best steps of all hypotheses
+together, and a prompt is done when K have ended.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from rnntool.search.continuation import Continuation
 from rnntool.search.drawing import allow
@@ -38,7 +43,7 @@ def beam_search(
         max_tokens: limit of each continuation's length, `</s>` not counted, or one for each prefix; those cut there compete
             as they are.
         banned: words that are never taken.
-        length_penalty: a, with which hypotheses compete by log P / length^a; above 0 a search is over when K are finished.
+        length_penalty: a, with which hypotheses compete by log P / length^a.
     """
     limits = [max_tokens] * len(prefixes) if isinstance(max_tokens, int) else max_tokens
     searches = [
@@ -103,25 +108,26 @@ class _Search:
         Returns:
             For each of them, the row it comes from and its last word.
         """
-        candidates = []
-        for row, path in enumerate(self.live, self.first_row):
-            for place, (gain, word) in enumerate(zip(gains[row], words[row], strict=True)):
-                if gain == -math.inf:  # forbidden
-                    break
-                logprob = path.logprob + gain
-                if word != self.eos_id:
-                    candidates.append((logprob, row, word))
-                elif place < self.beam_size:
-                    self.finished.append(Continuation(path.ids, logprob, has_ended=True))
-                    self.num_finished += 1
+        candidates = [
+            (path.logprob + gain, row, word, place)
+            for row, path in enumerate(self.live, self.first_row)
+            for place, (gain, word) in enumerate(zip(gains[row], words[row], strict=True))
+            if gain > -math.inf  # not forbidden
+        ]
+        candidates.sort(key=lambda each: (-each[0], each[1:3]))
+        before = self.live
+        for rank, (logprob, row, word, place) in enumerate(candidates):
+            if word == self.eos_id and (rank if self.length_penalty else place) < self.beam_size:
+                self.finished.append(Continuation(before[row - self.first_row].ids, logprob, has_ended=True))
+                self.num_finished += 1
         self.finished = self._sorted(self.finished)
         bar = -math.inf
         if self.length_penalty:
             bar = math.inf if self.num_finished >= self.beam_size else bar
         elif len(self.finished) == self.num_best:
             bar = self.finished[-1].logprob
-        candidates = sorted((each for each in candidates if each[0] > bar), key=lambda each: (-each[0], each[1:]))
-        before, kept = self.live, candidates[: self.beam_size]
+        longer = ((logprob, row, word) for logprob, row, word, _ in candidates if word != self.eos_id and logprob > bar)
+        kept = list(islice(longer, self.beam_size))
         self.live = [_Path((*before[row - self.first_row].ids, word), logprob) for logprob, row, word in kept]
         if self.live and len(self.live[0].ids) == self.limit:
             self.finished = self.best()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import pytest
@@ -91,6 +92,35 @@ def test_log_probabilities_are_those_of_the_words() -> None:
                 total += float(log_probs[0, word])
                 prefixes = Prefixes(torch.tensor([word]), state)
             assert each.logprob == pytest.approx(total, rel=1e-12)
+
+
+class Patient(Predictor):
+    """Lines of so many words 2, which may begin otherwise, and at each place but the first end by mistake."""
+
+    TABLE = torch.tensor(
+        [[0.01, 0.0001, 0.9799, 0.01], [0.0001, 0.0005, 0.9993, 0.0001], [0.0001, 0.9993, 0.0005, 0.0001]]
+    ).log()
+
+    def __init__(self, length: int) -> None:
+        super().__init__([network(vocab_size=4)], (1.0,), eos_id=EOS)
+        self._length = length
+
+    def begin(self, ids: Sequence[int]) -> Prefixes:
+        return Prefixes(torch.tensor([EOS]), (torch.tensor([len(ids)]),))
+
+    def step(self, prefixes: Prefixes) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        (place,) = prefixes.state
+        return self.TABLE[(place > 0).long() + (place >= self._length)], (place + 1,)
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 3])
+def test_where_lengths_count_unlikely_ends_do_not_end_a_search(beam_size: int) -> None:
+    """`</s>` is the second likeliest word at every place, and among the K best of all steps at the last one alone."""
+    model = Patient(length=9)
+    ((found,),) = beam_search(
+        model, model.begin([]), beam_size=beam_size, num_best=1, max_tokens=20, length_penalty=1.0
+    )
+    assert (found.ids, found.has_ended) == ((2,) * 9, True)
 
 
 def test_banned_words_do_not_occur() -> None:
