@@ -132,7 +132,7 @@ def line(record: Mapping[str, Any]) -> str:
         "epoch": f"{record['epoch']:.2f}",
         "step": record["step"],
         "train_ppl": f"{math.exp(min(record['train_nll'], 50)):.2f}",
-        "valid_ppl": f"{record['valid_ppl']:.2f}" if "valid_ppl" in record else None,
+        **{key: f"{record[key]:.2f}" for key in ("valid_ppl", "valid_bleu", "valid_chrf") if key in record},
         "lr": f"{record['lr']:.4g}",
         "grad_norm": f"{record['grad_norm']:.3g}",
         "clipped": f"{record['clipped']:.0%}",

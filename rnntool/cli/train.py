@@ -15,7 +15,7 @@ from rnntool.config.network import CONTEXTS, NetworkConfig
 from rnntool.config.output import NOT_SMOOTHED
 from rnntool.config.presets import PRESETS
 from rnntool.config.source import WHENS
-from rnntool.config.training import AVERAGES, OPTIMIZERS, SCHEDULES, UNKNOWNS, TrainingConfig
+from rnntool.config.training import AVERAGES, JUDGEMENTS, OPTIMIZERS, SCHEDULES, UNKNOWNS, TrainingConfig
 from rnntool.errors import OptionError
 from rnntool.train.progress import StopRequest
 
@@ -138,6 +138,12 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_switch("--reverse-source", help="Read sources from their end.", section=PAIRS)
 @_switch("--tied-source", help="Use one embedding for source and target.", section=PAIRS)
 @_setting("--batch-tokens", help="Pairs in a batch: as many as fit into N tokens.", section=PAIRS, metavar="N")
+@_setting(
+    "--subword-sampling",
+    help="Cut lines into other pieces every epoch; SentencePiece only.",
+    section=PAIRS,
+    metavar="X",
+)
 @_setting("--max-length", help="Leave out pairs with a side of more than N tokens.", section=PAIRS, metavar="N")
 @options.option(
     "-o",
@@ -210,6 +216,12 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_setting("--dropout-weight", help="Rate for single recurrent weights.", section=NOISE, metavar="RATE")
 @_switch("--locked", help="Hold the masks of dropout over a window's tokens.", section=NOISE)
 @_setting("--label-smoothing", help="Share of the target spread over all words.", section=NOISE, metavar="RATE")
+@_setting(
+    "--scheduled-sampling",
+    help="Share of the inputs that the network draws itself.",
+    section=NOISE,
+    metavar="RATE",
+)
 @_setting("--ar", help="Penalty on the size of the last layer's output.", section=NOISE, metavar="X")
 @_setting("--tar", help="Penalty on its change from token to token.", section=NOISE, metavar="X")
 @_setting(
@@ -275,6 +287,13 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_setting("--validations", help="Validations an epoch.", section=END, metavar="N", type=click.IntRange(1))
 @_setting("--patience", help="Stop after N epochs without a better validation.", section=END, metavar="N")
 @_setting("--target-ppl", help="Stop at a validation perplexity of X.", section=END, metavar="X")
+@_setting(
+    "--metric",
+    help="Judge validations by ppl, or translations by bleu or chrf.",
+    section=END,
+    metavar="NAME",
+    type=click.Choice(JUDGEMENTS),
+)
 @_setting(
     "--unk",
     help="Unknown words in the validation: count them as <unk>, or skip them.",
@@ -378,6 +397,12 @@ def _check_pairs(given: dict[str, Any]) -> None:
                 )
         if given["encoder"] not in (None, "none"):
             raise OptionError("--encoder", "there is nothing to read", "--src FILE --tgt FILE")
+        if given["metric"] in ("bleu", "chrf"):
+            raise OptionError("--metric", f"{given['metric']} is of translations; language models have ppl")
+        if given["subword_sampling"]:
+            raise OptionError(
+                "--subword-sampling", "is for pairs", "rnntool encode --sample, for a language model's text"
+            )
         return
     if given["text"] != ("-",):
         raise OptionError(
@@ -391,6 +416,16 @@ def _check_pairs(given: dict[str, Any]) -> None:
             raise OptionError(" and ".join(names), f"{len(given[sources])} files and {len(given[targets])}")
     if given["encoder"] == "none":
         raise OptionError("--encoder", "somebody must read --src")
+    if given["metric"] in ("bleu", "chrf"):
+        for name in ("valid_tsv", "valid_src", "valid_tgt"):
+            if "-" in given[name]:
+                what = (
+                    f"its lines are compared by --metric {given['metric']}, and must be there again for a resumed run"
+                )
+                raise OptionError(f"--{name.replace('_', '-')}", what, "a file")
+        if not given["valid_tsv"] and not given["valid_tgt"]:
+            what = f"{given['metric']} compares with a validation text of its own"
+            raise OptionError("--metric", what, "--valid-src FILE --valid-tgt FILE")
     unfit = {**{name: given[name] for name in ("clip_step", "bptt_every", "watch")}, "unk": given["unk"] == "skip"}
     for name, is_asked in unfit.items():
         if is_asked:

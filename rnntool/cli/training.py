@@ -63,6 +63,7 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
         model = replace(model, provenance=_provenance(job, texts))
         model.network.to(manner.device)
         batches = _batches(job, model, texts, manner)
+        judge = jobs.build_judge(job, model)
         _introduce(job, model, texts, batches)
         if manner.explain:
             _explain(job, model, texts, batches.num_batches, manner.device)
@@ -73,6 +74,7 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
                 batches=batches,
                 valid=texts.valid,
                 valid_source=texts.valid_source,
+                judge=judge,
                 run=directory,
                 device=manner.device,
                 precision=job.precision,
@@ -85,10 +87,12 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
             )
             reason = trainer.train()
         directory.drop_corpus()
-        best = math.exp(trainer.schedule.best)
         if manner.explain:
             _account(trainer.stopwatch)
-        report.say(f"finished: {reason}; validation perplexity {best:.2f}; {directory.best}")
+        best = f"perplexity {math.exp(trainer.schedule.best):.2f}"
+        if judge is not None:
+            best = f"{judge.metric} {100 - trainer.schedule.best:.2f}"
+        report.say(f"finished: {reason}; validation {best}; {directory.best}")
     finally:
         if not directory.has_run:
             directory.abandon()
@@ -120,7 +124,13 @@ def rehearse(job: Job, manner: Manner) -> None:
 def _batches(job: Job, model: Model, texts: Texts, manner: Manner) -> Batches:
     eos_id = model.vocabulary.eos_id
     return jobs.build_batches(
-        job.training, model.config.context, texts.train, eos_id, manner.device, texts.train_source
+        job.training,
+        model.config.context,
+        texts.train,
+        eos_id,
+        manner.device,
+        texts.train_source,
+        (model.source_vocabulary, model.vocabulary),
     )
 
 

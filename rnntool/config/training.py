@@ -15,8 +15,9 @@ OPTIMIZERS = ("sgd", "adagrad", "rmsprop", "adam", "adamw")
 UNKNOWNS = ("count", "skip")
 SCHEDULES = ("constant", "newbob", "plateau", "linear", "cosine")
 AVERAGES = ("none", "ema", "asgd")
+JUDGEMENTS = ("ppl", "bleu", "chrf")
 AT_LEAST_ONE = ("batch_size", "bptt", "accumulate", "max_epochs", "validations")
-SHARES = ("label_smoothing", "beta1", "beta2", "average_decay", "hold_out")
+SHARES = ("label_smoothing", "beta1", "beta2", "average_decay", "hold_out", "scheduled_sampling")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class TrainingConfig:
     """Rate for single weights of the recurrent matrices, drawn once per window (Wan et al. 2013, Merity et al. 2018)."""
     locked: bool = False
     """Whether the masks of input, layer and output are drawn once per window and held over its tokens."""
+    scheduled_sampling: float = 0.0
+    """Share of the inputs that are drawn from the network's own distributions (Bengio et al. 2015)."""
+    subword_sampling: float = 0.0
+    """Of pairs: sharpness with which SentencePiece's ways to cut a line are drawn, or the rate at which merges of BPE are
+    skipped, anew every epoch (Kudo 2018, Provilkov et al. 2020); 0: each line has its one way."""
     label_smoothing: float = 0.0
     """Share of the target's probability that is spread evenly over the vocabulary."""
     ar: float = 0.0
@@ -113,6 +119,8 @@ class TrainingConfig:
     """Stop once the validation perplexity is at most this; 0: never for this reason."""
     validations: int = 1
     """Validations an epoch."""
+    metric: str = "ppl"
+    """One of `JUDGEMENTS`: which validation is the best, and when the rate falls or the run ends for want of a better."""
     unk: str = "count"
     """One of `UNKNOWNS`: what a validation does with words that are not in the vocabulary."""
     hold_out: float = 0.0
@@ -127,6 +135,7 @@ class TrainingConfig:
             ("--schedule", self.schedule, SCHEDULES),
             ("--average", self.average, AVERAGES),
             ("--unk", self.unk, UNKNOWNS),
+            ("--metric", self.metric, JUDGEMENTS),
         ):
             if name not in known:
                 raise OptionError(option, f"unknown name '{name}'; known are {', '.join(known)}")

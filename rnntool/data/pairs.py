@@ -7,7 +7,7 @@ within so many tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from rnntool.data.batch import Batch, Position, SourceBatch
 from rnntool.data.epoch import Epoch, token_weights
 from rnntool.data.order import Index, mix, permute
 from rnntool.text.corpus import Corpus
+from rnntool.text.cutting import Cutter
 
 POOL = 100
 """Batches of pairs that are sorted together."""
@@ -38,8 +39,9 @@ class PairBatches:
         batch_tokens: most tokens of a batch on its longer side, filled up; 0 for no limit.
         max_length: pairs with a longer side, `</s>` not counted, are left out.
         shuffle: whether every epoch takes the pairs in a new order; else the pools alone are sorted.
-        seed: of the order.
+        seed: of the order, and of what is cut anew.
         device: where the batches go.
+        cutters: what cuts each line of the sources, and of the targets, anew in every epoch; None for nothing.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class PairBatches:
         shuffle: bool = True,
         seed: int = 1,
         device: torch.device | None = None,
+        cutters: tuple[Cutter | None, Cutter | None] = (None, None),
     ) -> None:
         assert target.num_lines == source.num_lines
         self.target = target
@@ -65,6 +68,7 @@ class PairBatches:
         self.shuffle = shuffle
         self.seed = seed
         self.device = device
+        self._source_cutter, self._target_cutter = cutters
         mean = (target.num_tokens + source.num_tokens) / (2 * max(1, target.num_lines))
         self._about = max(1, round(batch_tokens / mean)) if batch_tokens else batch_size
 
@@ -104,7 +108,7 @@ class PairBatches:
                 then = Position(start.epoch, pool, number + 1)
                 if number + 1 == len(groups):
                     then = Position(start.epoch, pool + 1) if pool + 1 < pools else Position(start.epoch + 1)
-                yield self._batch(groups[order[number]], then, (pool + (number + 1) / len(groups)) / pools)
+                yield self._batch(groups[order[number]], start.epoch, then, (pool + (number + 1) / len(groups)) / pools)
 
     def _groups(self, lines: Index) -> list[Index]:
         """The lines of a pool in batches of like length; at least one batch, so that the last pool ends its epoch."""
@@ -124,19 +128,24 @@ class PairBatches:
         groups.append(lines[kept[first:]])
         return groups
 
-    def _batch(self, lines: Index, then: Position, progress: float) -> Batch:
+    def _batch(self, lines: Index, epoch: int, then: Position, progress: float) -> Batch:
         ids, counts, tokens = gathered(self.target, lines)
+        sources, is_source, _ = gathered(self.source, lines)
+        weights = token_weights(self.target, tokens[:1])  # of whole lines
+        seeds = [mix(self.seed, epoch, int(line)) for line in lines]
+        if self._target_cutter is not None:
+            ids, counts = _cut(self._target_cutter, ids, counts, seeds)
+        if self._source_cutter is not None:
+            sources, is_source = _cut(self._source_cutter, sources, is_source, seeds)
         inputs = np.roll(ids, 1, axis=0)
         inputs[0] = self.begin_id
-        sources, is_source, _ = gathered(self.source, lines)
-        weights = token_weights(self.target, tokens)
         return Batch(
             inputs=self._tensor(inputs),
             targets=self._tensor(ids),
             fresh=True,
             keep=None,
             mask=None if counts.all() else self._tensor(counts),
-            weights=None if weights is None else self._tensor(weights),
+            weights=None if weights is None else self._tensor(np.tile(weights, (len(ids), 1))),
             num_tokens=int(counts.sum()),
             then=then,
             progress=progress,
@@ -162,6 +171,22 @@ def gathered(corpus: Corpus, lines: Index) -> tuple[Index, NDArray[np.bool_], In
     steps = np.arange(int(lengths.max()))[:, None]
     tokens = np.minimum(ends[lines] - lengths + steps, ends[lines] - 1)
     return np.asarray(corpus.ids)[tokens].astype(np.int64), steps < lengths, tokens
+
+
+def _cut(
+    cutter: Cutter, ids: Index, counts: NDArray[np.bool_], seeds: Sequence[int]
+) -> tuple[Index, NDArray[np.bool_]]:
+    """Lines side by side, as `gathered` gives them, cut anew."""
+    lengths = counts.sum(axis=0)
+    lines = [
+        [*cutter.cut(column[: length - 1].tolist(), seed), int(column[length - 1])]
+        for column, length, seed in zip(ids.T, lengths, seeds, strict=True)
+    ]
+    cut = np.empty((max(map(len, lines)), len(lines)), dtype=np.int64)
+    for column, line in enumerate(lines):
+        cut[:, column] = line[-1]  # </s>
+        cut[: len(line), column] = line
+    return cut, np.arange(len(cut))[:, None] < np.array(list(map(len, lines)))
 
 
 def _lengths(corpus: Corpus, lines: Index) -> Index:

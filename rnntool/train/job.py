@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -22,8 +22,17 @@ from rnntool.data.stream import StreamBatches
 from rnntool.errors import InputError, ModelError, OptionError, TrainingError
 from rnntool.models.network import Network, build_network
 from rnntool.text.corpus import Corpus, CorpusSource, hold_out, open_corpus, parse_source, write_corpus, write_pairs
-from rnntool.text.files import shown
+from rnntool.text.cutting import Cutter
+from rnntool.text.files import read_lines, shown
 from rnntool.text.vocabulary import Vocabulary, read_vocabulary
+from rnntool.train.judge import Judge
+
+_DEFAULTS = {
+    field.name.replace("_", "-"): field.default
+    for config in (NetworkConfig, TrainingConfig)
+    for field in fields(config)
+}
+"""Of settings, as config.toml spells them."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +103,10 @@ def open_run(job: Job, *, force: bool) -> RunDirectory:
 
 
 def differences(old: Settings, new: Mapping[str, Any]) -> list[str]:
-    """How two sets of settings differ, one clause for each."""
+    """How two sets of settings differ, one clause for each; what an older version did not know was as it is by default."""
     said = []
     for key in dict.fromkeys([*old, *new]):
-        before, now = old.get(key), new.get(key)
+        before, now = old.get(key, _DEFAULTS.get(key)), new.get(key)
         now = list(now) if isinstance(now, tuple) else now
         if before != now:
             said.append(f"--{key} was {_shown(before)}, is {_shown(now)}")
@@ -229,9 +238,26 @@ def build_batches(
     begin_id: int,
     device: torch.device,
     source: Corpus | None = None,
+    vocabularies: tuple[Vocabulary | None, Vocabulary | None] = (None, None),
 ) -> Batches:
-    """The training text cut into batches as the context, or a source, wants it."""
+    """The training text cut into batches as the context, or a source, wants it.
+
+    Args:
+        config: the settings.
+        context: of the network.
+        train: the text.
+        begin_id: id of `</s>`.
+        device: where the batches go.
+        source: what the text is conditioned on; None for a language model.
+        vocabularies: of source and text, for cutting their lines anew.
+
+    Raises:
+        OptionError: lines are to be cut anew, and no vocabulary is SentencePiece's.
+    """
     if source is not None:
+        source_cutter, cutter = (_cutter(config, each) for each in vocabularies)
+        if config.subword_sampling and source_cutter is cutter is None:
+            raise OptionError("--subword-sampling", "neither side is cut by SentencePiece", "rnntool vocab -u spm")
         return PairBatches(
             train,
             source,
@@ -242,6 +268,7 @@ def build_batches(
             shuffle=config.shuffle is not False,
             seed=config.seed,
             device=device,
+            cutters=(source_cutter, cutter),
         )
     shuffle = config.shuffle if config.shuffle is not None else context == "reset"
     if context == "carry":
@@ -264,6 +291,38 @@ def build_batches(
         shuffle=shuffle,
         seed=config.seed,
         device=device,
+    )
+
+
+def _cutter(config: TrainingConfig, vocabulary: Vocabulary | None) -> Cutter | None:
+    """What cuts a side's lines anew, if that is wanted and it has several ways."""
+    if not config.subword_sampling or vocabulary is None or vocabulary.unit != "spm":
+        return None
+    return Cutter(vocabulary, config.subword_sampling)
+
+
+def build_judge(job: Job, model: Model) -> Judge | None:
+    """What scores translations of the validation text; None where perplexity decides.
+
+    Raises:
+        InputError: the text cannot be read.
+    """
+    if job.training.metric == "ppl":
+        return None
+    assert model.source_vocabulary is not None
+    paths = [parse_source(text).path for text in job.valid]
+    if job.valid_has_pairs:
+        pairs = [line.split("\t") for path in paths for line in read_lines(path)]
+        sources, references = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    else:
+        sources = [line for text in job.valid_sources for line in read_lines(parse_source(text).path)]
+        references = [line for path in paths for line in read_lines(path)]
+    return Judge(
+        job.training.metric,
+        sources,
+        references,
+        source_vocabulary=model.source_vocabulary,
+        vocabulary=model.vocabulary,
     )
 
 

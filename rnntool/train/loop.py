@@ -30,6 +30,7 @@ from rnntool.score.pairs import score_corpora
 from rnntool.score.perplexity import Tally, score_ids
 from rnntool.text.corpus import Corpus, CorpusSource
 from rnntool.train.average import Average
+from rnntool.train.judge import Judge
 from rnntool.train.optimizer import build_optimizer, measure_gradients, plan_rows, takes_rows
 from rnntool.train.progress import Observer, StopRequest
 from rnntool.train.recording import Recorder, Recording, working_stream
@@ -57,6 +58,7 @@ class Trainer:
         batches: the training data.
         valid: the validation text as ids.
         valid_source: what its lines are conditioned on; None for a language model.
+        judge: what scores translations of the validation text; None where perplexity decides.
         run: where everything goes; created and locked.
         device: where the network is.
         precision: of products, one of `rnntool.nn.precision.PRECISIONS`.
@@ -76,6 +78,7 @@ class Trainer:
         batches: Batches,
         valid: Corpus,
         valid_source: Corpus | None = None,
+        judge: Judge | None = None,
         run: RunDirectory,
         device: torch.device,
         precision: str = "auto",
@@ -92,6 +95,7 @@ class Trainer:
         self.batches = batches
         self.valid = valid
         self.valid_source = valid_source
+        self.judge = judge
         self.run = run
         self.save_every = save_every
         self.max_time = max_time
@@ -111,6 +115,7 @@ class Trainer:
         self._dtype = product_dtype(precision, device)
         self._sparse = is_sparse and takes_rows(config, self.network)
         can_record = device.type == "cuda" and self.optimizer.is_recordable and self.network.output.is_recordable
+        can_record &= not config.scheduled_sampling  # whose rows are drawn anew in every window
         self._recorder = Recorder(graph and can_record, self._recording)
         self._noise = noise_of(config, torch.Generator(device))
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
@@ -259,22 +264,27 @@ class Trainer:
         """Validate, keep what is best, decide how to go on, and save."""
         with self.average.in_place():
             tally = self._tally()
-            self._elapse()
             if not self._is_sound(tally.nll_per_token):
                 loss = f"validation loss is {tally.nll_per_token:.4g} after update {self.place.step}"
                 raise self._diverged(loss, tally.nll_per_token)
-            verdict = self.schedule.observe(tally.nll_per_token)
+            judged: dict[str, float] = {}
+            error = tally.nll_per_token
+            if self.judge is not None:
+                judged[f"valid_{self.judge.metric}"] = score = self.judge.score(self.network)
+                error = 100 - score
+            self._elapse()
+            verdict = self.schedule.observe(tally.nll_per_token, error)
             record = self._record()
-            record |= {"valid_nll": tally.nll_per_token, "valid_ppl": tally.ppl, "best": verdict.is_best}
+            record |= {"valid_nll": tally.nll_per_token, "valid_ppl": tally.ppl, **judged, "best": verdict.is_best}
             if self.watch:
                 first = next(iter(self.batches.batches(Position())))
                 record["grad_by_lag"] = gradient_by_lag(self.network, first.inputs, first.targets)
             self._write(record)
-            model = replace(self.model, metrics=self._metrics_of(tally))
+            model = replace(self.model, metrics=self._metrics_of(tally) | judged)
             if verdict.is_best:
                 save_model(self.run.best, model)
             save_model(self.run.last, model)
-        self.average.observe(tally.nll_per_token)
+        self.average.observe(error)
         self._remember_best(verdict.is_best, verdict.roll_back)
         if verdict.stop:
             self.place.finished = verdict.stop

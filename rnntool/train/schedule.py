@@ -77,11 +77,17 @@ class Schedule:
             rate *= (1 - math.cos(math.pi * left)) / 2
         return rate
 
-    def observe(self, nll: float) -> Verdict:
-        """Take note of a validation, `nll` in nats per token."""
+    def observe(self, nll: float, error: float | None = None) -> Verdict:
+        """Take note of a validation.
+
+        Args:
+            nll: in nats per token.
+            error: what is compared with other validations, the smaller the better; None: `nll`.
+        """
         config = self.config
-        is_best = nll < self.best
-        improved = nll * config.min_improvement < self.last
+        error = nll if error is None else error
+        is_best = error < self.best
+        improved = error * config.min_improvement < self.last
         self.waited = 0 if is_best else self.waited + 1
         stop, roll_back = "", False
         if config.schedule == "newbob":
@@ -97,8 +103,8 @@ class Schedule:
         elif config.schedule == "plateau" and not improved:
             self.factor *= config.lr_factor
         if is_best:
-            self.best = nll
-        self.last = self.best if roll_back else nll
+            self.best = error
+        self.last = self.best if roll_back else error
         if config.target_ppl and nll <= math.log(config.target_ppl):
             stop = f"perplexity {math.exp(nll):.2f} reaches --target-ppl {config.target_ppl:g}"
         elif config.patience and self.waited >= config.patience * config.validations:

@@ -10,6 +10,7 @@ from rnntool.data.batch import Batch
 from rnntool.models.network import Network
 from rnntool.nn.cells.cell import State
 from rnntool.nn.noise import Noise
+from rnntool.nn.source import Source
 from rnntool.train.spending import Stopwatch
 
 
@@ -44,8 +45,13 @@ def backward(
         source, state = network.read(batch.source.ids, batch.source.lengths, noise=noise, dtype=dtype)
         if stopwatch:
             stopwatch.lap("source forward")
+    inputs = batch.inputs
+    if config.scheduled_sampling:
+        inputs = with_own_words(
+            network, inputs, state, source, rate=config.scheduled_sampling, noise=noise, dtype=dtype
+        )
     h, after = network.run(
-        batch.inputs,
+        inputs,
         state,
         noise=noise,
         keep=batch.keep,
@@ -78,6 +84,45 @@ def backward(
     if stopwatch:
         stopwatch.lap("layers back")
     return nll, tuple(s.detach() for s in after) if source is None else ()
+
+
+@torch.no_grad()
+def with_own_words(
+    network: Network,
+    inputs: Tensor,
+    state: State,
+    source: Source | None,
+    *,
+    rate: float,
+    noise: Noise,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Inputs of which a share are words that the network itself would have put there.
+
+    All of them are drawn at once, each after the words that the text has before it, so that windows stay whole.
+    Source: Bengio et al. 2015, "Scheduled Sampling for Sequence Prediction with Recurrent Neural Networks"; the two passes
+    of Duckworth et al. 2019, "Parallel Scheduled Sampling".
+
+    Args:
+        network: with its weights.
+        inputs: (T, B); the first ones stay, whatever comes before them is not in the window.
+        state: before the window.
+        source: what the inputs are conditioned on, or None.
+        rate: the share.
+        noise: whose generator draws; its dropout is left out.
+        dtype: lowest that products may have.
+
+    Returns:
+        Ids, (T, B).
+    """
+    generator = noise.generator
+    h, _ = network.run(inputs, state, dtype=dtype, source=source)
+    is_own = torch.rand(inputs[1:].shape, generator=generator, device=inputs.device) < rate
+    probs = network.output.log_probs(h[:-1][is_own]).exp_()
+    own = inputs.clone()
+    if len(probs):
+        own[1:][is_own] = torch.multinomial(probs, 1, generator=generator).squeeze(1)
+    return own
 
 
 def noise_of(config: TrainingConfig, generator: torch.Generator) -> Noise:

@@ -290,6 +290,22 @@ PAIRS = ["--src", "train.en", "--tgt", "train.de"]
         ),
         ([*PAIRS, "--hold-out", "0.1", "--bptt-every", "5"], "--bptt-every: is for language models"),
         ([*PAIRS, "--hold-out", "0.1", "--watch"], "--watch: is for language models"),
+        (
+            [*PAIRS, "--hold-out", "0.1", "--metric", "bleu"],
+            "--metric: bleu compares with a validation text of its own\ntry: --valid-src FILE --valid-tgt FILE",
+        ),
+        (
+            [*PAIRS, "--valid-tsv", "-", "--metric", "chrf"],
+            "--valid-tsv: its lines are compared by --metric chrf, and must be there again for a resumed run\ntry: a file",
+        ),
+        (
+            ["--encoder", "none", "--metric", "bleu", "train.txt"],
+            "--metric: bleu is of translations; language models have ppl",
+        ),
+        (
+            ["--encoder", "none", "--subword-sampling", "0.2", "train.txt"],
+            "--subword-sampling: is for pairs\ntry: rnntool encode --sample",
+        ),
     ],
 )
 def test_options_of_pairs_that_do_not_go_together(run: Run, toys: Path, words: list[str], message: str) -> None:
@@ -348,6 +364,34 @@ def test_it_says_what_is_left_out_and_how_pairs_are_computed(run: Run, toys: Pat
     assert [line.split(":")[0] for line in said[3:7]] == ["encoder 1", "encoder 1 backward", "layer 1", "link"]
     assert said[6] == "link: window: it attends when the decoder is through"
     assert said[8].startswith("expected an update: source: ")
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_validations_are_judged_by_what_translate_and_bleu_say(
+    run: Run, toys: Path, tmp_path: Path, metric: str
+) -> None:
+    """The best model is that of the validation with the best score, which is that of its translations."""
+    given = ["--valid-src", "test.en", "--valid-tgt", "test.de", "--metric", metric, "--validations", "2"]
+    done = run("train", "-q", "-j", "1", *TRAIN[:-2], *PAIRS, *given, "-o", tmp_path / "new", cwd=toys)
+    assert done.status == 0, done.err
+    records = [json.loads(line) for line in (tmp_path / "new" / "metrics.jsonl").read_text().splitlines()]
+    scores = [record[f"valid_{metric}"] for record in records if "valid_ppl" in record]
+    assert len(scores) == 2
+    for name, score in (("last", scores[-1]), ("best", max(scores))):
+        model = tmp_path / "new" / f"{name}.rnn"
+        found = run("translate", "--precision", "fp32", "-m", model, "test.en", cwd=toys).out
+        judged = json.loads(
+            run("bleu", "--metric", metric, "--json", "--width", "4", "test.de", stdin=found, cwd=toys).out
+        )
+        assert judged["score"] == pytest.approx(score, abs=1e-3)
+        assert json.loads(run("info", "--json", model).out)["metrics"][f"valid_{metric}"] == score
+
+
+def test_lines_are_cut_anew_only_into_sentencepieces(run: Run, toys: Path, tmp_path: Path) -> None:
+    words = ["-V", "words.tsv", *PAIRS, "--hold-out", "0.1", "--subword-sampling", "0.2", "-o", tmp_path / "new"]
+    done = run("train", *words, cwd=toys)
+    what = "--subword-sampling: neither side is cut by SentencePiece\ntry: rnntool vocab -u spm\n"
+    assert (done.status, done.err) == (2, f"rnntool train: {what}")
 
 
 def test_what_a_run_starts_from_reads_sources_if_there_are_any(run: Run, toys: Path, tmp_path: Path) -> None:

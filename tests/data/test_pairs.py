@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from rnntool.data import pairs
 from rnntool.data.batch import Batch, Position
 from rnntool.data.pairs import PairBatches
+from rnntool.text.cutting import Cutter
 from tests.data.conftest import BEGIN, corpus_of
 
 SIDES = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=30)
@@ -104,3 +107,58 @@ def test_it_counts_what_is_too_long(sides: list[tuple[int, int]], max_length: in
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "CHUNK", 4)
         assert paired(sides, max_length=max_length).num_left_out == expected
+
+
+class Doubling(Cutter):
+    """Every token twice; remembers the seeds."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+
+    def cut(self, ids: Sequence[int], seed: int) -> list[int]:
+        self.seeds.append(seed)
+        return [id_ for id_ in ids for _ in range(2)]
+
+
+def doubled(ids: Tensor, count: int) -> list[int]:
+    """A column of so many tokens, each of them twice but for its `</s>`."""
+    line: list[int] = ids[:count].tolist()
+    return [id_ for id_ in line[:-1] for _ in range(2)] + line[-1:]
+
+
+def test_both_sides_of_pairs_may_be_cut_anew() -> None:
+    lengths = [(3, 2), (1, 4), (5, 5)]  # in the order in which they are put side by side
+    weights = {"weights": (0.5,)}
+    source, target = corpus_of([one for one, _ in lengths]), corpus_of([two for _, two in lengths], **weights)
+    plain = PairBatches(target, source, begin_id=BEGIN, batch_size=3)
+    other = PairBatches(target, source, begin_id=BEGIN, batch_size=3, cutters=(Doubling(), Doubling()))
+    (before,), (after,) = list(plain.batches(Position())), list(other.batches(Position()))
+    assert before.source is not None and after.source is not None and after.mask is not None
+    for column, (length, count) in enumerate(lengths):
+        read = doubled(before.source.ids[:, column], length)
+        assert after.source.ids[: len(read), column].tolist() == read
+        assert after.source.lengths[column] == len(read)
+        wanted = doubled(before.targets[:, column], count)
+        assert after.targets[after.mask[:, column], column].tolist() == wanted
+        assert after.inputs[: len(wanted), column].tolist() == [BEGIN, *wanted[:-1]]
+    assert after.num_tokens == 3 + 7 + 9
+    assert after.weights is not None and after.weights.shape == after.targets.shape
+    assert (after.weights == 0.5).all()
+
+
+def test_lines_are_cut_otherwise_in_every_epoch_and_alike_in_the_same() -> None:
+    def seeds(epoch: int, shuffle: bool) -> set[int]:
+        cutter = Doubling()
+        list(paired([(2, 2)] * 5, cutters=(None, cutter), shuffle=shuffle).batches(Position(epoch)))
+        return set(cutter.seeds)
+
+    assert len(seeds(0, True)) == 5
+    assert seeds(0, True) == seeds(0, False)
+    assert not seeds(0, True) & seeds(1, True)
+
+
+def test_one_side_alone_is_cut_anew() -> None:
+    (batch,) = list(paired([(3, 3), (3, 3)], cutters=(Doubling(), None)).batches(Position()))
+    assert batch.source is not None
+    assert (batch.source.lengths == 5).all()
+    assert batch.targets.shape == (3, 2)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rnntool.checkpoint.model import load_model
-from rnntool.checkpoint.settings import read_settings
+from rnntool.checkpoint.settings import Settings, read_settings
 from rnntool.config.network import NetworkConfig
 from rnntool.config.training import TrainingConfig
 from rnntool.data.lines import LineBatches
@@ -19,7 +19,7 @@ from rnntool.data.stream import StreamBatches
 from rnntool.errors import InputError, ModelError, OptionError, TrainingError
 from rnntool.score.network import NetworkScorer
 from rnntool.score.perplexity import score_lines
-from rnntool.train.job import Job, begin, build_batches, load_network, open_run, open_texts
+from rnntool.train.job import Job, begin, build_batches, differences, load_network, open_run, open_texts
 from tests.train.conftest import CPU, TRAIN, VALID, Sit, Texts
 
 
@@ -52,7 +52,7 @@ def test_a_run_with_other_settings_is_refused_with_both_values(job: Job) -> None
     other = dataclasses.replace(job, settings={"arch": "gru:4", "lr": 0.003, "tied": True})
     with pytest.raises(TrainingError) as refused:
         open_run(other, force=False)
-    assert refused.value.what == ("holds another run: --arch was lstm:4, is gru:4; --tied was not given, is True")
+    assert refused.value.what == ("holds another run: --arch was lstm:4, is gru:4; --tied was False, is True")
     open_run(job, force=False).release()
 
 
@@ -66,6 +66,13 @@ def test_force_begins_again_in_its_place(job: Job) -> None:
     assert sorted(os.listdir(job.directory)) == ["config.toml", "lock"]
     assert read_settings(run.config) == {"arch": "gru:4"}
     run.release()
+
+
+def test_a_run_of_an_older_version_is_the_same_run() -> None:
+    """A setting that it did not know was as it is by default."""
+    old: Settings = {"arch": "gru:4"}
+    assert differences(old, {"arch": "gru:4", "scheduled-sampling": 0.0, "metric": "ppl"}) == []
+    assert differences(old, {"arch": "gru:4", "scheduled-sampling": 0.1}) == ["--scheduled-sampling was 0.0, is 0.1"]
 
 
 def test_the_same_seed_begins_with_the_same_weights(job: Job) -> None:

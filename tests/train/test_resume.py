@@ -53,6 +53,8 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("lstm:4", {"output": "adaptive:3,6", "beta1": 0.9, **NOISE}),
     ("gru:4", {"encoder": "bi-gru:3", "link": "attention", "context": "reset", **NOISE}),
     ("lstm:4", {"encoder": "lstm:2x4", "link": "init", "context": "reset", "tied_source": True, "batch_tokens": 20}),
+    ("gru:4", {"scheduled_sampling": 0.5, "dropout": 0.2}),
+    ("gru:4", {"encoder": "bi-gru:3", "link": "attention", "context": "reset", "scheduled_sampling": 0.3}),
     ("gru:4", {"encoder": "bag", "link": "each", "context": "reset", "accumulate": 2}),
     ("gru:4", {"output": "adaptive:5", "tied": True, "optimizer": "adamw", "label_smoothing": 0.1}),
 ]

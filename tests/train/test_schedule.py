@@ -97,6 +97,14 @@ def test_patience_is_counted_in_epochs_whatever_the_validations_in_each() -> Non
     assert [bool(patient.observe(nll).stop) for nll in (5.0, 5.1, 5.1, 4.9, 4.9, 5, 5, 5)] == [False] * 7 + [True]
 
 
+def test_another_error_than_the_entropy_decides_what_is_better() -> None:
+    judged = schedule("plateau", target_ppl=100.0, patience=2)
+    assert [judged.observe(5.0 + n, error).is_best for n, error in enumerate((70.0, 65.0, 66.0))] == [True, True, False]
+    assert rate(judged) == 0.5
+    assert judged.observe(math.log(99.0), 80.0).stop.endswith("reaches --target-ppl 100")
+    assert judged.best == 65.0
+
+
 def test_the_aim_is_reached_at_the_perplexity_itself() -> None:
     aimed = schedule("constant", target_ppl=100.0)
     assert aimed.observe(math.log(100.001)) == Verdict(is_best=True)
