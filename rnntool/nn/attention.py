@@ -18,12 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from rnntool.nn.deferred import Deferred
+from rnntool.nn.kernels.energy import energies
 from rnntool.nn.source import Source
 
 KINDS = ("mlp", "dot", "general", "equal")
-
-BLOCK = 1 << 23
-"""Most numbers of the mlp's hidden layer that exist at once, for many target words."""
 
 
 class Attention(nn.Module):
@@ -85,9 +83,7 @@ class Attention(nn.Module):
             return q.new_zeros(len(q), q.shape[1], keys.shape[1])
         if self.kind != "mlp":
             return q @ keys.transpose(1, 2)
-        parts = torch.split(q, max(1, BLOCK // keys.numel()), dim=1)
-        blocks = [torch.tanh(part[:, :, None] + keys[:, None]) @ self.weight_energy for part in parts]
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
+        return energies(q, keys, self.weight_energy)
 
     def init(self, generator: torch.Generator) -> None:
         """Set all weights to where training starts: uniform in ±1/√n for n inputs, the bias zero."""

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnntool.nn import attention as attentions
 from rnntool.nn.attention import KINDS, Attention
+from rnntool.nn.kernels import energy as kernel
 from rnntool.nn.source import Source
 
 B, S, T, Q, D, A = 3, 5, 4, 6, 6, 7
@@ -61,12 +61,21 @@ def test_where_it_looks_and_what_it_sees(kind: str) -> None:
             torch.testing.assert_close(context[t, b], expected @ source.memory[b], rtol=1e-6, atol=1e-7)
 
 
-def test_many_queries_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    attention = built("mlp")
-    query, source = case(attention)
-    whole, _ = attention(query, source)
-    monkeypatch.setattr(attentions, "BLOCK", 1)
-    torch.testing.assert_close(attention(query, source)[0], whole)
+@pytest.mark.parametrize("block", [1, S * A, 2 * S * A, 3 * S * A * T, 1 << 20])
+def test_blocks_of_any_size_have_the_same_energies_and_gradients(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one word of one row, several words, several rows, all of them."""
+    generator = torch.Generator().manual_seed(4)
+    leaves = [torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((B, T, A), (B, S, A), (A,))]
+    wanted = torch.randn(B, T, S, generator=generator, dtype=torch.float64)
+    for leaf in leaves:
+        leaf.requires_grad_()
+    q, k, v = leaves
+    plain = torch.tanh(q[:, :, None] + k[:, None]) @ v
+    expected = torch.autograd.grad(plain, leaves, wanted)
+    monkeypatch.setitem(kernel.BLOCK, "cpu", block)
+    found = kernel.energies(q, k, v)
+    torch.testing.assert_close(found, plain, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(torch.autograd.grad(found, leaves, wanted), expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", ["mlp", "general"])
