@@ -20,17 +20,20 @@ from rnntool import __version__
 from rnntool.bench import ceiling
 from rnntool.bench.gate import LIMITS, gradient_error
 from rnntool.bench.stock import StockModel, StockTrainer, StockWriter
+from rnntool.bench.stock_pairs import StockPairTrainer, StockTranslator
 from rnntool.bench.timing import Timing, clock_name, take_turns
-from rnntool.bench.workload import Workload, batch_of
+from rnntool.bench.workload import Workload
 from rnntool.data.batch import Batch
 from rnntool.errors import TrainingError
 from rnntool.nn.cells.cell import State
 from rnntool.nn.output.fused import BLOCK_BYTES
 from rnntool.nn.precision import has_bf16, has_int8
+from rnntool.search.beam import beam_search
 from rnntool.search.drawing import Bend, uniform_each
 from rnntool.search.predictor import Predictor
 from rnntool.search.sampling import sample_stream
 from rnntool.search.stride import Strider
+from rnntool.search.translator import Translator
 from rnntool.train.optimizer import build_optimizer, measure_gradients, plan_rows, takes_rows
 from rnntool.train.recording import WARM_UP, Recorder, Recording, working_stream
 from rnntool.train.spending import expect
@@ -43,6 +46,9 @@ EOS = 1
 
 LEARNING_RATE = 1e-4
 
+BEAM = 5
+"""Hypotheses that `translate` keeps."""
+
 STREAMS = 64
 """Texts that `batch` writes side by side."""
 
@@ -53,13 +59,7 @@ def train(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: 
     if not error <= LIMITS[dtype]:
         raise TrainingError("", f"gradients are off by {error:.2g} of their norm, more than {LIMITS[dtype]:g}")
     ours = _Ours(workload, device, dtype)
-    stock = StockTrainer(StockModel(workload.network.parsed_arch, workload.vocab_size).to(device))
-    windows = cycle(workload.windows(device))
-
-    def stock_step() -> None:
-        window = next(windows)
-        stock.step(window[:-1], window[1:])
-
+    stock_step = _stock_step(workload, device)
     products = ceiling.products(device, tuple(dict.fromkeys([torch.float32, dtype])))
     tasks: dict[str, Callable[[], object]] = {"rnntool": ours.step, "torch": stock_step, **products}
     with working_stream(device):
@@ -72,12 +72,19 @@ def train(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: 
         for name, timing in timings.items()
         if name in products
     }
-    cost = expect(ours.network, workload.counts, num_tokens=workload.num_tokens, dtype=dtype, device=device)
+    cost = expect(
+        ours.network,
+        workload.counts,
+        num_tokens=workload.num_tokens,
+        num_source_tokens=workload.num_tokens if ours.network.reader is not None else 0,
+        dtype=dtype,
+        device=device,
+    )
     full = 6 * workload.num_tokens * ours.network.decoder.output_size * workload.vocab_size / 1e9
     for name in ("rnntool", "torch"):
         timing = timings[name]
         record = {"case": "train", "who": name, **common, **_times(timing, workload.num_tokens), **ceilings}
-        gflop = cost.layers_gflop + (cost.output_gflop if name == "rnntool" else full)
+        gflop = cost.source_gflop + cost.layers_gflop + (cost.output_gflop if name == "rnntool" else full)
         record["gflops"] = round(gflop / timing.minimum, 1)
         best = ceiling.name_of(dtype if name == "rnntool" else torch.float32)
         record["ceiling_share"] = round(record["gflops"] / ceilings[f"ceiling_gflops_{best}"], 3)
@@ -158,16 +165,69 @@ def _write(workload: Workload, device: torch.device, rounds: int, streams: int, 
         yield record | (_ratio(timings, "torch", name) if name != "torch" else {})
 
 
+def translate(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
+    """Targets as long as their sources, greedily and by beam search, against stock torch one step at a time."""
+    del dtype
+    network = workload.build(device)
+    stock = StockTranslator(workload.network.parsed_arch, workload.vocab_size).to(device)
+    length, B = workload.training.bptt, workload.training.batch_size
+    source = workload.windows(device)[0][1:]
+    sources = [[column.tolist() for column in source.T]]
+    for beam_size in (1, BEAM):
+
+        def ours(translator: Translator, beam_size: int = beam_size) -> object:
+            begun = translator.read(sources, fewest=[length] * B, most=[length] * B)
+            return beam_search(
+                translator, begun, beam_size=beam_size, num_best=1, max_tokens=length, length_penalty=1.0
+            )
+
+        tasks: dict[str, Callable[[], object]] = {"torch": partial(stock.translate, source, beam_size, length)}
+        for precision in ("fp64", "fp32") if device.type != "mps" else ("fp32",):
+            translator = Translator([network], [1.0], eos_id=EOS, source_ends=[EOS], precision=precision)
+            tasks[precision] = partial(ours, translator)
+        timings = take_turns(tasks, rounds=rounds, device=device)
+        for name, timing in timings.items():
+            record: Record = {"case": "translate", "who": "torch" if name == "torch" else "rnntool"}
+            record |= {**_machine(device), **_shape(workload), "beam": beam_size}
+            record |= {"precision": "fp32" if name == "torch" else name, **_times(timing, B * length)}
+            record["sentences_per_second"] = round(B / timing.minimum, 1)
+            yield record | (_ratio(timings, "torch", name) if name != "torch" else {})
+
+
 CASES: Mapping[str, Callable[[Workload, torch.device, torch.dtype, int], Iterator[Record]]] = {
     "train": train,
     "head": head,
     "generate": generate,
     "batch": batch,
+    "translate": translate,
 }
 """By name."""
 
 
 # --- their parts ---------------------------------------------------------------------------------------------------------
+
+
+def _stock_step(workload: Workload, device: torch.device) -> Callable[[], object]:
+    """A training step of the baseline, on the next window each time."""
+    arch = workload.network.parsed_arch
+    if workload.network.encoder != "none":
+        trainer = StockPairTrainer(StockTranslator(arch, workload.vocab_size).to(device))
+        batches = cycle(workload.batches(device))
+
+        def step_on_pairs() -> None:
+            batch = next(batches)
+            assert batch.source is not None
+            trainer.step(batch.source.ids, batch.inputs, batch.targets)
+
+        return step_on_pairs
+    stock = StockTrainer(StockModel(arch, workload.vocab_size).to(device))
+    windows = cycle(workload.windows(device))
+
+    def step() -> None:
+        window = next(windows)
+        stock.step(window[:-1], window[1:])
+
+    return step
 
 
 class _Ours:
@@ -186,16 +246,16 @@ class _Ours:
         self.recorder = Recorder(can_record and device.type == "cuda", self._recording)
         self.noise = noise_of(workload.training, torch.Generator(device))
         self.state = self.network.state0(workload.training.batch_size)
-        self.windows = cycle(workload.windows(device))
+        self.batches = cycle(workload.batches(device))
 
     @property
     def is_recorded(self) -> bool:
         """Whether a step replays what was recorded."""
-        return self.recorder.recording_of([batch_of(self.workload.windows(self.device)[0])], self.state) is not None
+        return self.recorder.recording_of(self.workload.batches(self.device)[:1], self.state) is not None
 
     def step(self) -> None:
         """Gradients and update."""
-        window = batch_of(next(self.windows))
+        window = next(self.batches)
         recording = self.recorder.recording_of([window], self.state)
         if recording:
             found, self.state = recording(window, self.state, LEARNING_RATE)
@@ -266,6 +326,7 @@ def _shape(workload: Workload) -> Record:
     training = workload.training
     return {
         "arch": str(workload.network.parsed_arch),
+        **({"encoder": workload.network.encoder} if workload.network.encoder != "none" else {}),
         "output": workload.settled.output,
         "vocab_size": workload.vocab_size,
         "batch_size": training.batch_size,

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from rnntool.bench.workload import Workload, batch_of
+from rnntool.bench.workload import Workload
+from rnntool.data.batch import Batch
 from rnntool.models.network import Network
 from rnntool.train.step import backward, noise_of
 
@@ -20,17 +21,16 @@ def gradient_error(workload: Workload, device: torch.device, dtype: torch.dtype)
     """‖g − g*‖ / ‖g*‖ of one window of at most four streams, g* by the readable path in float64 on the processor."""
     few = replace(workload, training=replace(workload.training, batch_size=min(4, workload.training.batch_size)))
     network, exact = few.build(device), few.build(torch.device("cpu"), torch.float64)
-    exact.decoder.plan("reference")
-    window = few.windows(device)[0]
-    ours = _gradients(network, window, few, dtype)
-    theirs = _gradients(exact, window.cpu(), few, torch.float64)
+    exact.plan("reference")
+    ours = _gradients(network, few.batches(device)[0], few, dtype)
+    theirs = _gradients(exact, few.batches(torch.device("cpu"))[0], few, torch.float64)
     error = sum(float((a.cpu().double() - b).square().sum()) for a, b in zip(ours, theirs, strict=True))
     total = sum(float(b.square().sum()) for b in theirs)
     return float((error / total) ** 0.5)
 
 
-def _gradients(network: Network, window: Tensor, workload: Workload, dtype: torch.dtype) -> list[Tensor]:
-    noise = noise_of(replace(workload.training, dropout=0.0), torch.Generator(window.device))
-    state = network.state0(window.shape[1])
-    backward(network, batch_of(window), state, workload.training, noise=noise, dtype=dtype, sparse=False)
+def _gradients(network: Network, batch: Batch, workload: Workload, dtype: torch.dtype) -> list[Tensor]:
+    noise = noise_of(replace(workload.training, dropout=0.0), torch.Generator(batch.inputs.device))
+    state = network.state0(batch.inputs.shape[1])
+    backward(network, batch, state, workload.training, noise=noise, dtype=dtype, sparse=False)
     return [p.grad for p in network.parameters() if p.grad is not None]

@@ -1,4 +1,4 @@
-"""What is computed: a network of some shape, and windows of random text."""
+"""What is computed: a network of some shape, and windows of random text, or pairs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from rnntool.config.network import NetworkConfig
 from rnntool.config.output import Words, settle_output
 from rnntool.config.training import TrainingConfig
-from rnntool.data.batch import Batch, Position
+from rnntool.data.batch import Batch, Position, SourceBatch
 from rnntool.models.network import Network, build_network
 
 NUM_WINDOWS = 20
@@ -21,7 +21,8 @@ class Workload:
     """A shape.
 
     Args:
-        network: what the network is; an output layer's cuts may be open.
+        network: what the network is; an output layer's cuts may be open.  One that reads sources gets as long ones as
+            its targets, of the same words.
         training: how it is trained: batch size, window, optimiser.
         counts: how often each word occurs, relative to the others, (V,).
         seed: of weights and text.
@@ -50,7 +51,7 @@ class Workload:
 
     def build(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Network:
         """The network, its output layer at random, too: one of zeros has no gradient to hand down."""
-        network = build_network(self.settled, Words(self.counts))
+        network = build_network(self.settled, Words(self.counts), self.vocab_size)
         generator = torch.Generator().manual_seed(self.seed)
         network.init(generator)
         with torch.no_grad():
@@ -71,17 +72,24 @@ class Workload:
         rows = stream.view(NUM_WINDOWS * T + 1, B).to(device)
         return [rows[first : first + T + 1] for first in range(0, NUM_WINDOWS * T, T)]
 
+    def batches(self, device: torch.device) -> list[Batch]:
+        """The windows as the training loop gets them; each as a source of its targets, if the network reads some."""
+        has_sources = self.network.encoder != "none"
+        return [batch_of(window, has_source=has_sources) for window in self.windows(device)]
 
-def batch_of(window: Tensor) -> Batch:
+
+def batch_of(window: Tensor, *, has_source: bool = False) -> Batch:
     """A window as the training loop gets it."""
+    lengths = torch.full((window.shape[1],), len(window) - 1, device=window.device)
     return Batch(
         inputs=window[:-1],
         targets=window[1:],
-        fresh=False,
+        fresh=has_source,
         keep=None,
         mask=None,
         weights=None,
         num_tokens=window[1:].numel(),
         then=Position(),
         progress=0.5,
+        source=SourceBatch(window[1:], lengths) if has_source else None,
     )

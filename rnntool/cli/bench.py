@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import click
@@ -12,13 +13,18 @@ from rnntool.config.network import NetworkConfig
 from rnntool.config.training import OPTIMIZERS, TrainingConfig
 from rnntool.errors import OptionError
 
-CASES = ("train", "head", "generate", "batch")
+CASES = ("train", "head", "generate", "batch", "translate")
+FOR_TEXTS = ("train", "head", "generate", "batch")
+FOR_PAIRS = ("train", "head", "translate")
 
 SHAPE = "Shape"
 
 
 @options.command("bench")
 @options.option("--arch", section=SHAPE, metavar="ARCH", default="lstm:200", help="Recurrent layers; rnntool-arch(5).")
+@options.option(
+    "--encoder", section=SHAPE, metavar="ENCODER", default="none", help="What reads sources, as in rnntool train."
+)
 @options.option("--output", section=SHAPE, metavar="LAYER", default="full", help="Output layer, as in rnntool train.")
 @options.option(
     "--vocab-size",
@@ -58,6 +64,7 @@ SHAPE = "Shape"
 @click.argument("case", nargs=-1, type=click.Choice(CASES), metavar="[CASE]...")
 def command(
     arch: str,
+    encoder: str,
     output: str,
     vocab_size: int,
     batch_size: int,
@@ -75,8 +82,10 @@ def command(
     """Measure how fast networks are trained and used here.
 
     CASE is train (a training step, against stock torch), head (the loss, against its three products), generate (one text,
-    against stock torch) or batch (64 texts); all without one.  Writes one JSON object for each measurement.  What is
-    compared takes turns.  Quiet machines measure well: on one thread the time is the processor's, else the clock's.
+    against stock torch) or batch (64 texts); all without one.  With --encoder, train is a step on pairs, with attention and
+    input feeding, and translate (greedily, and with a beam) stands in place of the last two.  Writes one JSON object for
+    each measurement.  What is compared takes turns.  Quiet machines measure well: on one thread the time is the
+    processor's, else the clock's.
 
     Examples:
       rnntool bench -j 1 --arch lstm:200 train
@@ -84,7 +93,16 @@ def command(
     """
     figure.check_name("--plot", plot)
     network = NetworkConfig(arch, output=output)
+    if encoder != "none":
+        network = replace(
+            network, encoder=encoder, link="attention:mlp", attend_with="cur", input_feeding=True, context="reset"
+        )
     network.check()
+    fit = FOR_TEXTS if encoder == "none" else FOR_PAIRS
+    for name in case:
+        if name not in fit:
+            what = "needs something that reads sources" if name in FOR_PAIRS else "is for networks without an encoder"
+            raise OptionError("--encoder", f"{name} {what}", *(["--encoder bi-gru:256"] if name in FOR_PAIRS else []))
     counts = _counts(vocab, vocab_size)
     training = TrainingConfig(batch_size=batch_size, bptt=bptt, optimizer=optimizer, dropout=0.0, seed=seed)
     place = compute.prepare(threads, device)
@@ -96,7 +114,7 @@ def command(
     dtype = product_dtype(precision, place)
     records = []
     with report.output() as out:
-        for name in case or CASES:
+        for name in case or fit:
             for record in functions[name](workload, place, dtype, rounds):
                 records.append(record)
                 out.write(json.dumps(record) + "\n")

@@ -21,7 +21,6 @@ from rnntool.models.network import Network
 from rnntool.nn.cells.cell import State
 from rnntool.nn.source import Source
 from rnntool.score.columns import Ids, columns
-from rnntool.search.drawing import allow
 from rnntool.search.ngram import NgramPart
 from rnntool.search.predictor import Predictor, Prefixes
 
@@ -65,6 +64,7 @@ class Translator(Predictor):
         self._fusion = tuple(each.weight for each in companions)
         self._banned = banned
         self._sources: list[Source] = []
+        self._spread: tuple[Tensor, list[Source]] | None = None  # what `_of` gave last
         self._forced: Tensor | None = None  # (B, P), -1 where nothing is
         self._fewest: Tensor | None = None  # (B,)
         self._most: Tensor | None = None  # (B,)
@@ -98,7 +98,7 @@ class Translator(Predictor):
             fewest: tokens that each target has at least, `</s>` not counted; none may be left out.
             most: tokens after which each target ends, whatever its probability; none may be left out.
         """
-        self._sources = []
+        self._sources, self._spread = [], None
         state: list[Tensor] = []
         for network, lines, end in zip(self.networks, sources, self._source_ends, strict=True):
             ids, lengths = columns(lines, end)
@@ -139,11 +139,12 @@ class Translator(Predictor):
         answers: list[Tensor] = []
         looks: list[Tensor | None] = []
         state: list[Tensor] = []
+        sources = self._of(number)
         for index, model in enumerate(self.models):
-            if index < len(self._sources):
+            if index < len(sources):
                 assert isinstance(model, Network)
                 own = tuple(rest[len(state) : len(state) + model.num_states])
-                log_probs, after, alpha = model.step_with(last, own, self._sources[index].at(number))
+                log_probs, after, alpha = model.step_with(last, own, sources[index])
                 looks.append(alpha)
             else:
                 own = tuple(rest[len(state) : len(state) + len(model.state0(1))])
@@ -152,17 +153,23 @@ class Translator(Predictor):
             state += after
         return answers, looks, tuple(state)
 
+    def _of(self, number: Tensor) -> list[Source]:
+        """The sources of each row; mostly those of the step before, since hypotheses of a line stay together."""
+        if self._spread is None or not torch.equal(self._spread[0], number):
+            self._spread = (number, [source.at(number) for source in self._sources])
+        return self._spread[1]
+
     def _allowed(self, log_probs: Tensor, number: Tensor, length: Tensor) -> Tensor:
         """What the targets may go on with."""
-        free = allow(log_probs, self._banned)
+        free = log_probs if self._forced is None else log_probs.clone()
+        if self._banned:
+            free[:, list(self._banned)] = -math.inf
         if self._fewest is not None:
-            ends = torch.zeros_like(free, dtype=torch.bool)
-            ends[:, self.eos_id] = length < self._fewest[number]
-            free = free.masked_fill(ends, -math.inf)
-        if self._most is not None:
-            goes_on = (length >= self._most[number])[:, None].repeat(1, free.shape[1])
-            goes_on[:, self.eos_id] = False
-            free = free.masked_fill(goes_on, -math.inf)
+            free[:, self.eos_id].masked_fill_(length < self._fewest[number], -math.inf)
+        if self._most is not None and (is_over := length >= self._most[number]).any():
+            ends = free[is_over, self.eos_id]
+            free[is_over] = -math.inf
+            free[is_over, self.eos_id] = ends
         if self._forced is None:
             return free
         longest = self._forced.shape[1]

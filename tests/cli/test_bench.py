@@ -12,6 +12,9 @@ from tests.conftest import Run
 
 SMALL = ("-j", "1", "--arch", "lstm:6", "--vocab-size", "30", "--bptt", "4", "-b", "2", "--rounds", "1")
 
+FOUND = (("torch", "fp32"), ("rnntool", "fp64"), ("rnntool", "fp32"))
+"""Translations with each beam."""
+
 
 def test_every_line_is_one_measurement(run: Run) -> None:
     done = run("bench", *SMALL, "train", "head")
@@ -24,6 +27,22 @@ def test_every_line_is_one_measurement(run: Run) -> None:
         ("head", "products"),
     ]
     assert records[0]["clock"] == "cpu"
+
+
+@pytest.mark.parametrize("arch", ["gru:6", "lstm:6"])
+def test_with_an_encoder_pairs_are_measured(run: Run, arch: str) -> None:
+    done = run("bench", *SMALL, "--arch", arch, "--encoder", f"bi-{arch}")
+    assert done.status == 0, done.err
+    records = [json.loads(line) for line in done.out.splitlines()]
+    assert [(each["case"], each["who"], each.get("beam"), each["precision"]) for each in records] == [
+        ("train", "rnntool", None, records[0]["precision"]),
+        ("train", "torch", None, "fp32"),
+        ("head", "rnntool", None, records[2]["precision"]),
+        ("head", "products", None, records[3]["precision"]),
+        *(("translate", who, beam, p) for beam in (1, 5) for who, p in FOUND),
+    ]
+    assert all(each["encoder"] == f"bi-{arch}" for each in records)
+    assert records[4]["sentences_per_second"] == pytest.approx(records[4]["tokens_per_second"] / 4, abs=1)
 
 
 def test_words_and_counts_come_from_a_vocabulary(run: Run, toys: Path) -> None:
@@ -49,7 +68,10 @@ def test_speeds_are_drawn(run: Run, tmp_path: Path) -> None:
         (("--output", "fool"), f"--output: unknown output layer 'fool'; known are {', '.join(FORMS)}\n"),
         (("--output", "adaptive:40"), "--output: a cut at 40 is not below 30, the size of the vocabulary\n"),
         (("--arch", "jordan:6", "train"), "--arch: jordan:6@0.5 has no baseline; lstm, gru, elman and scrn of one"),
-        (("speed",), "'speed' is not one of 'train', 'head', 'generate', 'batch'"),
+        (("speed",), "'speed' is not one of 'train', 'head', 'generate', 'batch', 'translate'"),
+        (("translate",), "--encoder: translate needs something that reads sources\ntry: --encoder bi-gru:256\n"),
+        (("--encoder", "bi-gru:6", "generate"), "--encoder: generate is for networks without an encoder\n"),
+        (("--encoder", "bi-gru:6", "--arch", "gru:2x6", "train"), "--arch: gru:2x6 has no baseline for pairs; gru and"),
     ],
 )
 def test_what_cannot_be_measured_is_named(run: Run, words: tuple[str, ...], message: str) -> None:
