@@ -69,6 +69,21 @@ def test_the_reference_is_english() -> None:
     assert "assignments to __debug__ are illegal ." in reference()
 
 
+def test_numbers_are_spelled_in_two_languages_and_held_out() -> None:
+    def pairs(part: str) -> list[str]:
+        command = [sys.executable, str(ROOT / "scripts" / "spelled-numbers"), part]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    train, valid = pairs("train"), pairs("valid")
+    assert (len(train), len(valid)) == (12_000, 500)
+    assert len({*train, *valid}) == 12_500
+    assert valid[1] == "eighteen thousand and twenty-eight\tachtzehntausendachtundzwanzig"
+    known = dict(line.split("\t") for line in train + valid)
+    assert known["four hundred and forty-one thousand and one"] == "vierhunderteinundvierzigtausendeins"
+    wrong = subprocess.run([ROOT / "scripts" / "spelled-numbers"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stderr) == (2, "usage: scripts/spelled-numbers train|valid\n")
+
+
 def test_setup_says_which_python_it_needs(tmp_path: Path) -> None:
     """A checkout of its own, so that nothing here changes."""
     for name in ("pyproject.toml", "scripts"):
@@ -120,6 +135,47 @@ def test_the_table_of_the_penn_treebank_takes_up_what_is_there(toys: Path, tmp_p
     assert table("chars").stderr.endswith("there is no ./ptb.char.train.txt\n")
 
 
+def test_the_table_of_translation_says_what_translate_and_bleu_say(toys: Path, tmp_path: Path) -> None:
+    """One epoch on few toy pairs under the names of the real ones."""
+    for part, name in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr")):
+        for language in ("en", "de"):
+            lines = (toys / f"{part}.{language}").read_text().splitlines(keepends=True)[:64]
+            (tmp_path / f"{name}.lc.norm.tok.{language}").write_text("".join(lines))
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment |= {"THREADS": "1", "EPOCHS": "1", "PIECES": "60"}
+
+    def table(*names: str) -> subprocess.CompletedProcess[str]:
+        command = [ROOT / "scripts" / "multi30k", ".", *names]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+
+    done = table("bag")
+    assert done.returncode == 0, done.stderr
+    _, bag = done.stdout.splitlines()
+    name, parameters, published, *scores, minutes = bag.split()
+    assert (name, published, minutes, len(scores)) == ("bag", "-", "0", 4)
+    (run,) = (tmp_path / "multi30k-runs").glob("en-de-*")
+    program = [
+        "rnntool",
+        "translate",
+        "-m",
+        run,
+        "--precision",
+        "fp32",
+        "--beam",
+        "12",
+        "test_2016_flickr.lc.norm.tok.en",
+    ]
+    found = subprocess.run(program, capture_output=True, env=environment, cwd=tmp_path, check=True).stdout
+    judge = ["rnntool", "bleu", "-q", "--tokenize", "none", "--score-only", "test_2016_flickr.lc.norm.tok.de"]
+    judged = subprocess.run(judge, input=found, capture_output=True, env=environment, cwd=tmp_path, check=True).stdout
+    assert scores[-1] == judged.decode().strip()
+    assert int(parameters) > 500_000
+    assert table("en-nl").stderr.startswith(
+        "usage: scripts/multi30k DATA [ROW...]; no row en-nl; there are en-de en-fr "
+    )
+    assert table("en-fr").stderr.endswith("there is no ./train.lc.norm.tok.fr\n")
+
+
 def test_the_benchmark_prints_its_table(tmp_path: Path) -> None:
     """In one round, with a hundred words."""
     environment = {**os.environ, "ROUNDS": "1", "WORDS": "100", "RECORDS": "records.jsonl"}
@@ -129,7 +185,7 @@ def test_the_benchmark_prints_its_table(tmp_path: Path) -> None:
     )
     heading, *rows = done.stdout.splitlines()
     assert heading.split() == ["measured", "on", "one", "thread", "wanted", "found"]
-    assert len(rows) == 9
+    assert len(rows) == 11
     assert all(float(row.split()[-1]) > 0 for row in rows)
     assert len((tmp_path / "records.jsonl").read_text().splitlines()) >= 2 * len(rows)
 
