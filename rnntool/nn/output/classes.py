@@ -142,24 +142,32 @@ class ClassSoftmax(ExactLayer):
         Returns:
             log Σ exp z and that less the mean of z, (N,) each; and the gradients of h, U and b.
         """
-        log_z, spread, dh = h.new_empty(len(h)), h.new_zeros(len(h)), torch.empty_like(h)
-        dU, db = torch.zeros_like(U), torch.zeros_like(b)
-        ones = h.new_ones(len(h)) if weights is None else weights[order].to(h.dtype)
-        for rows, words in self._parts(own):
-            some_h, some_U = h[rows], U[words]
-            e = torch.addmm(b[words], some_h, some_U.T)
-            top = e.amax(dim=1, keepdim=True)
+        column = (len(h), 1)
+        top, sums, spread = h.new_empty(column), h.new_empty(column), h.new_zeros(column)
+        share = h.new_ones(column) if weights is None else weights[order, None].to(h.dtype)
+        dh, dU, db = torch.empty_like(h), torch.empty_like(U), torch.empty_like(b)
+        counts = torch.bincount(own, minlength=len(self.sizes)).tolist()
+        by_row = zip(*(each.split(counts) for each in (h, dh, top, sums, share, spread)), strict=True)
+        by_word = zip(*(each.split(self.sizes) for each in (U, b, dU, db)), strict=True)
+        # Classes are small and many, so that calls count: nothing is called here that can wait for all of them.
+        for (h_c, dh_c, top_c, sum_c, share_c, spread_c), (U_c, b_c, dU_c, db_c) in zip(by_row, by_word, strict=True):
+            if not len(h_c):
+                dU_c.zero_()
+                db_c.zero_()
+                continue
+            e = torch.addmm(b_c, h_c, U_c.T)
             if smoothing:
-                spread[rows] = -e.mean(dim=1)
-            s = e.sub_(top).exp_().sum(dim=1, keepdim=True)
-            torch.add(top[:, 0], s[:, 0].log(), out=log_z[rows])
-            e.mul_(ones[rows, None] / s)
+                torch.mean(e, dim=1, keepdim=True, out=spread_c)
+            torch.amax(e, dim=1, keepdim=True, out=top_c)
+            torch.sum(e.sub_(top_c).exp_(), dim=1, keepdim=True, out=sum_c)
+            e.mul_(share_c / sum_c)
             if smoothing:
-                e.sub_(ones[rows, None], alpha=smoothing / e.shape[1])
-            torch.mm(e, some_U, out=dh[rows])
-            torch.mm(e.T, some_h, out=dU[words])
-            torch.sum(e, dim=0, out=db[words])
-        return log_z, log_z + spread, dh, dU, db
+                e.sub_(share_c, alpha=smoothing / e.shape[1])
+            torch.mm(e, U_c, out=dh_c)
+            torch.mm(e.T, h_c, out=dU_c)
+            torch.sum(e, dim=0, out=db_c)
+        log_z = (top + sums.log_())[:, 0]
+        return log_z, log_z - spread[:, 0], dh, dU, db
 
     def loss_reference(
         self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
