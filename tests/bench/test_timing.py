@@ -7,24 +7,44 @@ import time
 import pytest
 import torch
 
+from rnntool.bench import timing
 from rnntool.bench.timing import Timing, take_turns
 
 CPU = torch.device("cpu")
 
 
-def test_tasks_take_turns_after_one_call_each_that_does_not_count() -> None:
-    calls: list[str] = []
-    tasks = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    timings = take_turns(tasks, rounds=2, device=CPU, calls=2)
-    assert "".join(calls) == "ab" + "aabb" * 2
-    assert {name: len(timing.seconds) for name, timing in timings.items()} == {"a": 2, "b": 2}
+class Clock:
+    """A clock that stands still but for what tasks say that they take."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.calls: list[str] = []
+        for name in ("perf_counter", "thread_time"):
+            monkeypatch.setattr(time, name, lambda: self.now)
+
+    def task(self, name: str, seconds: float) -> None:
+        self.now += seconds
+        self.calls.append(name)
 
 
-def test_a_time_is_that_of_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = iter(range(0, 1000, 6))
-    for clock in ("perf_counter", "thread_time"):
-        monkeypatch.setattr(time, clock, lambda: next(ticks))
-    assert take_turns({"a": lambda: None}, rounds=3, device=CPU, calls=4)["a"].seconds == (1.5, 1.5, 1.5)
+def test_tasks_take_turns_after_calls_that_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn is as many calls as fill its time."""
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(timing, "TURN", 1.0)
+    tasks = {"a": lambda: clock.task("a", 0.4), "b": lambda: clock.task("b", 2.0)}
+    timings = take_turns(tasks, rounds=2, device=CPU, warm_up=2)
+    assert "".join(clock.calls) == "aaa" + "bbb" + "aaab" * 2
+    assert {name: each.seconds for name, each in timings.items()} == {
+        "a": pytest.approx((0.4, 0.4)),
+        "b": pytest.approx((2.0, 2.0)),
+    }
+
+
+def test_a_task_that_takes_no_time_is_not_called_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(timing, "TURN", 1e-4)
+    take_turns({"a": lambda: clock.task("a", 0.0)}, rounds=1, device=CPU)
+    assert 100 < len(clock.calls) < 105
 
 
 def test_the_median_far_above_the_minimum_says_that_it_was_noisy() -> None:

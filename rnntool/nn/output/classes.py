@@ -147,8 +147,8 @@ class ClassSoftmax(ExactLayer):
         share = h.new_ones(column) if weights is None else weights[order, None].to(h.dtype)
         dh, dU, db = torch.empty_like(h), torch.empty_like(U), torch.empty_like(b)
         counts = torch.bincount(own, minlength=len(self.sizes)).tolist()
-        by_row = zip(*(each.split(counts) for each in (h, dh, top, sums, share, spread)), strict=True)
-        by_word = zip(*(each.split(self.sizes) for each in (U, b, dU, db)), strict=True)
+        by_row = zip(*(torch.split(each, counts) for each in (h, dh, top, sums, share, spread)), strict=True)
+        by_word = zip(*(torch.split(each, self.sizes) for each in (U, b, dU, db)), strict=True)
         # Classes are small and many, so that calls count: nothing is called here that can wait for all of them.
         for (h_c, dh_c, top_c, sum_c, share_c, spread_c), (U_c, b_c, dU_c, db_c) in zip(by_row, by_word, strict=True):
             if not len(h_c):
