@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from rnntool.models.network import Network
-from rnntool.nn.cells.cell import State
+from rnntool.nn.cells.cell import State, Weights
+from rnntool.nn.link import LinkWeights
 from rnntool.nn.packed import pack
+from rnntool.nn.source import Source
 
 
 class PackedNetwork:
@@ -21,10 +25,12 @@ class PackedNetwork:
 
     def __init__(self, network: Network, packing: str) -> None:
         self.network = network
-        self._layers = [
-            {name: pack(w, packing) if w.dim() == 2 else w for name, w in layer.weights().items()}
-            for layer in network.decoder.stack
-        ]
+        self._layers: Sequence[Weights] = ()
+        self._link: LinkWeights | None = None
+        if network.link is None:
+            self._layers = network.decoder.packed(packing)
+        else:
+            self._link = network.link.packed(network.decoder, packing)
         rows, self._bias = network.output.rows
         self._rows = pack(rows, packing)
 
@@ -39,6 +45,29 @@ class PackedNetwork:
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """As `Network.step`."""
         x = F.embedding(tokens, self.network.embedding)
-        h, state = self.network.decoder.step(x, state, weights=self._layers)  # type: ignore[arg-type]  # stand-ins
-        z = torch.add(self._rows.product(h), self._bias)
-        return self.network.output.normalize(z), state
+        h, state = self.network.decoder.step(x, state, weights=self._layers)
+        return self._log_probs(h), state
+
+    @property
+    def vocab_size(self) -> int:
+        """As `Network.vocab_size`."""
+        return self.network.vocab_size
+
+    @property
+    def num_states(self) -> int:
+        """As `Network.num_states`."""
+        return self.network.num_states
+
+    def read(self, ids: Tensor, lengths: Tensor) -> tuple[Source, State]:
+        """As `Network.read`, in full precision."""
+        return self.network.read(ids, lengths)
+
+    def step_with(self, tokens: Tensor, state: State, source: Source) -> tuple[Tensor, State, Tensor | None]:
+        """As `Network.step_with`."""
+        assert self.network.link is not None
+        x = F.embedding(tokens, self.network.embedding)
+        h, state, alpha = self.network.link.step(self.network.decoder, x, state, source, weights=self._link)
+        return self._log_probs(h), state, alpha
+
+    def _log_probs(self, h: Tensor) -> Tensor:
+        return self.network.output.normalize(torch.add(self._rows.product(h), self._bias))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from rnntool.nn.deferred import Deferred
 from rnntool.nn.kernels.energy import energies
+from rnntool.nn.packed import Packed
 from rnntool.nn.source import Source
 
 KINDS = ("mlp", "dot", "general", "equal")
@@ -56,7 +57,7 @@ class Attention(nn.Module):
         return memory
 
     def forward(
-        self, query: Tensor, source: Source, *, weight_query: Tensor | Deferred | None = None
+        self, query: Tensor, source: Source, *, weight_query: Tensor | Deferred | Packed | None = None
     ) -> tuple[Tensor, Tensor]:
         """Where queries look.
 

@@ -24,16 +24,20 @@ from rnntool.nn.attention import Attention
 from rnntool.nn.cells.cell import State, Weights
 from rnntool.nn.deferred import Deferred
 from rnntool.nn.noise import Noise
+from rnntool.nn.packed import Packed, pack
 from rnntool.nn.recurrent import Recurrent
 from rnntool.nn.source import Source
 
 
-class _Weights(NamedTuple):
-    """What stands in for weights."""
+class LinkWeights(NamedTuple):
+    """What stands in for weights where words are computed one after the other."""
 
     layers: Sequence[Weights]
-    query: Tensor | Deferred | None
-    out: Tensor | Deferred
+    """Of the decoder's layers."""
+    query: Tensor | Deferred | Packed | None
+    """Of the attention's W; None if it has none."""
+    out: Tensor | Deferred | Packed | None
+    """Of what makes outputs of h and c; None where nothing does."""
 
 
 class Link(nn.Module):
@@ -143,20 +147,35 @@ class Link(nn.Module):
         h = torch.stack(outputs)
         return h if self.feeds else self._output(h, torch.stack(contexts)), state
 
-    def _weights(self, decoder: Recurrent, noise: Noise | None, dtype: torch.dtype) -> _Weights:
+    def _weights(self, decoder: Recurrent, noise: Noise | None, dtype: torch.dtype) -> LinkWeights:
         """What stands in for all weights of a loop; where gradients are wanted, they are taken after it."""
         layers: list[Weights] = [layer.weights(noise) for layer in decoder.stack]
         query = getattr(self.attention, "weight_query", None)
         if not torch.is_grad_enabled():
-            return _Weights(layers, query, self.weight_out)
+            return LinkWeights(layers, query, self.weight_out)
         deferred = [{name: Deferred(w, dtype) if w.dim() == 2 else w for name, w in layer.items()} for layer in layers]
-        return _Weights(
+        return LinkWeights(
             deferred,  # type: ignore[arg-type]  # stand-ins
             None if query is None else Deferred(query, dtype),
             Deferred(self.weight_out, dtype) if self.feeds else self.weight_out,
         )
 
-    def step(self, decoder: Recurrent, x: Tensor, state: State, source: Source) -> tuple[Tensor, State, Tensor | None]:
+    def packed(self, decoder: Recurrent, packing: str) -> LinkWeights:
+        """All matrices that `step` multiplies with, the decoder's, too, in few bits; see `rnntool.nn.packed`.
+
+        Raises:
+            OptionError: the device does not compute with them natively.
+        """
+        query = getattr(self.attention, "weight_query", None)
+        return LinkWeights(
+            decoder.packed(packing),
+            None if query is None else pack(query, packing),
+            None if self.attention is None else pack(self.weight_out, packing),
+        )
+
+    def step(
+        self, decoder: Recurrent, x: Tensor, state: State, source: Source, *, weights: LinkWeights | None = None
+    ) -> tuple[Tensor, State, Tensor | None]:
         """One word.
 
         Args:
@@ -164,15 +183,16 @@ class Link(nn.Module):
             x: embeddings, (B, E).
             state: from `state0` or an earlier call.
             source: what the word is conditioned on.
+            weights: what stands in for the weights, from `packed`; None for themselves.
 
         Returns:
             What the output layer reads, (B, O); the new state; and where it looked, (B, S), if it did.
         """
         if self.attention is None:
-            h, state = decoder.step(x, state)
+            h, state = decoder.step(x, state, weights=None if weights is None else weights.layers)
             return h, state, None
-        h, context, state, alpha = self._advance(decoder, x, state, source)
-        out = self._output(h, context)
+        h, context, state, alpha = self._advance(decoder, x, state, source, weights=weights)
+        out = self._output(h, context, None if weights is None else weights.out)
         return out, (*state[:-1], out) if self.feeds else state, alpha
 
     def _advance(
@@ -182,7 +202,7 @@ class Link(nn.Module):
         state: State,
         source: Source,
         *,
-        weights: _Weights | None = None,
+        weights: LinkWeights | None = None,
         noise: Noise | None = None,
     ) -> tuple[Tensor, Tensor, State, Tensor]:
         """The decoder's h, c, the state in which what is fed is not yet new, and α."""
@@ -200,7 +220,7 @@ class Link(nn.Module):
             context, alpha = self.attention(h[None], source, weight_query=query_weight)
         return h, context[0], (*own, *fed), alpha[0]
 
-    def _output(self, h: Tensor, context: Tensor, weight: Tensor | Deferred | None = None) -> Tensor:
+    def _output(self, h: Tensor, context: Tensor, weight: Tensor | Deferred | Packed | None = None) -> Tensor:
         weight = self.weight_out if weight is None else weight
         product: Tensor = torch.cat([h, context], dim=-1) @ weight.T
         return torch.tanh(product + self.bias_out)

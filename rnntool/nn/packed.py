@@ -11,8 +11,6 @@ half the time.  A `Packed` stands where a weight stands in `x @ weight.T`, so th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,15 +55,9 @@ class Packed(ABC):
     def product(self, x: Tensor) -> Tensor:
         """X Wᵀ, (N, R) in float32, for x (N, C) in float32."""
 
-    @classmethod
-    def __torch_function__(
-        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
-    ) -> Any:
-        """What torch asks of an operand that it does not know."""
-        if func in (torch.Tensor.__matmul__, torch.Tensor.matmul, torch.matmul):
-            x, packed = args
-            return packed.product(x)
-        return NotImplemented
+    def __rmatmul__(self, x: Tensor) -> Tensor:
+        """The same as an operator."""
+        return self.product(x)
 
 
 class _BFloat16(Packed):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rnntool.nn.cells.cell import Cell, State, Weights
 from rnntool.nn.kernels import reference
 from rnntool.nn.noise import Noise
+from rnntool.nn.packed import pack
 from rnntool.nn.plan import BACKENDS, Plan, choose_plan
 
 
@@ -182,6 +183,17 @@ class Recurrent(nn.Module):
             x = self._lift(layer, x, h, index)
             first += size
         return x, tuple(kept)
+
+    def packed(self, packing: str) -> list[Weights]:
+        """What `step` may take for the weights of each layer: matrices in few bits, see `rnntool.nn.packed`.
+
+        Raises:
+            OptionError: the device does not compute with them natively.
+        """
+        return [
+            {name: pack(w, packing) if w.dim() == 2 else w for name, w in layer.weights().items()}  # type: ignore[misc]
+            for layer in self.stack
+        ]
 
     def _lift(self, layer: Layer, x: Tensor, h: Tensor, index: int) -> Tensor:
         """What layer `index`, which read x and put out h, hands to the one above."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from rnntool.models.network import Network
+from rnntool.models.packed import PackedNetwork
 from rnntool.nn.cells.cell import State
 from rnntool.nn.source import Source
 from rnntool.score.columns import Ids, columns
@@ -42,7 +43,7 @@ class Translator(Predictor):
         weights: λ, positive, summing to one.
         eos_id: the token that ends a target, after which the next begins.
         source_ends: the id of `</s>` in each network's source vocabulary.
-        precision: of products, `fp64` or `fp32`.
+        precision: of products, one of `rnntool.search.predictor.PRECISIONS`.
         companions: language models.
         banned: tokens that come in no target, unless they are forced.
     """
@@ -75,10 +76,10 @@ class Translator(Predictor):
         return False
 
     @property
-    def networks(self) -> list[Network]:
+    def networks(self) -> list[Network | PackedNetwork]:
         """Those that translate."""
         found = self.models[: len(self._source_ends)]
-        assert all(isinstance(each, Network) for each in found)
+        assert all(isinstance(each, Network | PackedNetwork) for each in found)
         return found  # type: ignore[return-value]
 
     @torch.no_grad()
@@ -142,7 +143,7 @@ class Translator(Predictor):
         sources = self._of(number)
         for index, model in enumerate(self.models):
             if index < len(sources):
-                assert isinstance(model, Network)
+                assert isinstance(model, Network | PackedNetwork)
                 own = tuple(rest[len(state) : len(state) + model.num_states])
                 log_probs, after, alpha = model.step_with(last, own, sources[index])
                 looks.append(alpha)

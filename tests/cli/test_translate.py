@@ -253,6 +253,21 @@ def test_a_language_model_of_other_words_cannot_judge(translate: Run, toys: Path
     assert "trigram.arpa.gz: its tokens are of unit word, those of" in done.err
 
 
+@pytest.mark.parametrize("link", ["attention:mlp", "init"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_other_precisions_find_nearly_the_same(run: Run, toys: Path, tmp_path: Path, precision: str, link: str) -> None:
+    """Targets of a small model, which are scored alike to a few per cent."""
+    words = ["-q", "-j", "1", *TRAIN[:-2], *PAIRS, "--hold-out", "0.1", "--link", link, "-o", tmp_path / "new"]
+    assert run("train", *words, cwd=toys).status == 0
+    given = ["-m", tmp_path / "new", "--n-best", "1"]
+    done = run("translate", *given, "--precision", precision, toys / "test.en")
+    if (done.status == 2 and "by itself" in done.err) or "VNNI" in done.err:
+        pytest.skip(done.err)
+    exact = run("translate", *given, toys / "test.en")
+    scores = [[float(line.split(" ||| ")[-1]) for line in each.out.splitlines()] for each in (done, exact)]
+    assert scores[0] == pytest.approx(scores[1], rel=0.05)
+
+
 def test_a_standard_input_is_read_once(translate: Run) -> None:
     done = translate("--prefix", "-")
     assert (done.status, done.out) == (2, "")

@@ -30,7 +30,7 @@ def test_a_product_is_near_that_of_the_matrix(packing: str, N: int, R: int, C: i
     weight, x = normal(R, C), normal(N, C, seed=2)
     low = packed(weight, packing)
     exact = x @ weight.T
-    found = x @ low.T  # type: ignore[operator]
+    found = x @ low.T
     assert found.dtype == torch.float32
     assert (found - exact).norm() < ERRORS[packing] * (x.norm(dim=1)[:, None] * weight.norm(dim=1)).norm()
 
@@ -39,8 +39,8 @@ def test_a_product_is_near_that_of_the_matrix(packing: str, N: int, R: int, C: i
 def test_some_rows_of_it_are_those_of_the_product(packing: str) -> None:
     weight, x = normal(12, 8), normal(3, 8, seed=2)
     low = packed(weight, packing)
-    torch.testing.assert_close(x @ low[:8].T, (x @ low.T)[:, :8], rtol=1e-6, atol=1e-6)  # type: ignore[operator]
-    torch.testing.assert_close(x @ low[8:].T, (x @ low.T)[:, 8:], rtol=1e-6, atol=1e-6)  # type: ignore[operator]
+    torch.testing.assert_close(x @ low[:8].T, (x @ low.T)[:, :8], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(x @ low[8:].T, (x @ low.T)[:, 8:], rtol=1e-6, atol=1e-6)
     assert low[:8] is low[:8]
 
 
@@ -67,4 +67,4 @@ def test_a_row_of_zeros_gives_zeros() -> None:
 
 def test_anything_else_is_refused() -> None:
     with pytest.raises(TypeError):
-        torch.ones(2, 3) + packed(torch.ones(4, 3), "int8")  # type: ignore[operator]
+        torch.ones(2, 3) + packed(torch.ones(4, 3), "int8")
