@@ -13,7 +13,7 @@ from rnntool.cli import compute, options
 from rnntool.cli.stopping import stopping
 from rnntool.config.network import CONTEXTS, NetworkConfig
 from rnntool.config.output import NOT_SMOOTHED
-from rnntool.config.presets import PRESETS
+from rnntool.config.presets import FOR_PAIRS, PRESETS
 from rnntool.config.source import WHENS
 from rnntool.config.training import AVERAGES, JUDGEMENTS, OPTIMIZERS, SCHEDULES, UNKNOWNS, TrainingConfig
 from rnntool.errors import OptionError
@@ -397,6 +397,8 @@ def _check_pairs(given: dict[str, Any]) -> None:
                 )
         if given["encoder"] not in (None, "none"):
             raise OptionError("--encoder", "there is nothing to read", "--src FILE --tgt FILE")
+        if given["preset"] in FOR_PAIRS:
+            raise OptionError("--preset", f"{given['preset']} is for pairs", "--src FILE --tgt FILE")
         if given["metric"] in ("bleu", "chrf"):
             raise OptionError("--metric", f"{given['metric']} is of translations; language models have ppl")
         if given["subword_sampling"]:
@@ -507,6 +509,8 @@ def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, Trai
         if chosen is None:
             chosen = preset.get(name, defaults.get(name, default))
         values[name] = chosen
+    if given["attend_with"] is None and not values["link"].startswith("attention"):
+        values["attend_with"] = ""  # a preset's, which nobody asks for
     network = NetworkConfig(**{f.name: values[f.name] for f in fields(NetworkConfig)})
     training = TrainingConfig(**{f.name: values[f.name] for f in fields(TrainingConfig)})
     network.check()

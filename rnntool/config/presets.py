@@ -2,9 +2,10 @@
 
 `small`, `medium` and `large` are the sizes of Zaremba et al. 2014 ("Recurrent Neural Network Regularization"), `awd` is
 Merity et al. 2018 ("Regularizing and Optimizing LSTM Language Models") for the Penn Treebank.  `small` was tuned on the
-Penn Treebank's validation text (101.8).  Above `small` the sizes
-and the dropout are Zaremba's, but trained by Adam, at rates that are not yet the result of whole runs.  Published rates
-for losses that are summed over a window's tokens are as many times larger here, where losses are means.
+Penn Treebank's validation text.  Above `small` the sizes and the dropout are Zaremba's, but trained by Adam, at rates that
+are not yet the result of whole runs.  `pairs` is for some ten thousand pairs of sentences, tuned on Multi30k's; it adds to
+what is the default for pairs.  Published rates for losses that are summed over a window's tokens are as many times larger
+here, where losses are means.
 """
 
 from __future__ import annotations
@@ -45,5 +46,16 @@ PRESETS: dict[str, dict[str, Any]] = {
         "average": "asgd",
         "max_epochs": 500,
     },
+    "pairs": {
+        "attend_with": "cur",
+        "tied": True,
+        "dropout": 0.4,
+        "label_smoothing": 0.1,
+        "lr": 0.003,
+        "max_epochs": 15,
+    },
 }
 """Name → option (as a keyword) → value."""
+
+FOR_PAIRS = ("pairs",)
+"""Those that only pairs can be trained with."""

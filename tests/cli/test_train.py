@@ -336,7 +336,7 @@ def test_several_validation_texts_are_judged_as_ppl_does(train: Train, run: Run,
         (f"{SMALL} --tied --embed-size 5", "--tied: the embedding has 5 columns and lstm:8 gives 8; tied, they are one\n"),
         (f"{SMALL} --max-time soon", "--max-time: 'soon' is not a time such as 90s, 40m or 1.5h\n"
          "try: rnntool train --help\n"),
-        (f"{SMALL} --preset huge", "--preset: 'huge' is not one of 'tiny', 'small', 'medium', 'large', 'awd'\n"
+        (f"{SMALL} --preset huge", "--preset: 'huge' is not one of 'tiny', 'small', 'medium', 'large', 'awd', 'pairs'\n"
          "try: rnntool train --help\n"),
         (f"{SMALL} --backend vendor --arch jordan:8", "--backend: Jordan has no map onto torch's networks\n"
          "try: --backend bptt\n"),

@@ -318,6 +318,10 @@ PAIRS = ["--src", "train.en", "--tgt", "train.de"]
             "--metric: bleu is of translations; language models have ppl",
         ),
         (
+            ["--encoder", "none", "--preset", "pairs", "train.txt"],
+            "--preset: pairs is for pairs\ntry: --src FILE --tgt FILE",
+        ),
+        (
             ["--encoder", "none", "--subword-sampling", "0.2", "train.txt"],
             "--subword-sampling: is for pairs\ntry: rnntool encode --sample",
         ),

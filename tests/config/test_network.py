@@ -6,7 +6,7 @@ import pytest
 
 from rnntool.config.network import NetworkConfig
 from rnntool.config.output import FORMS
-from rnntool.config.presets import PRESETS
+from rnntool.config.presets import FOR_PAIRS, PRESETS
 from rnntool.config.training import TrainingConfig
 from rnntool.errors import OptionError
 
@@ -56,5 +56,6 @@ def test_a_tied_embedding_is_as_wide_as_the_output(embed_size: int) -> None:
 def test_every_preset_is_made_of_settings_that_are_in_order(name: str) -> None:
     network = {key: value for key, value in PRESETS[name].items() if key in NetworkConfig.__dataclass_fields__}
     training = {key: value for key, value in PRESETS[name].items() if key not in network}
-    NetworkConfig(**network).check()
+    pairs = {"encoder": "bag", "link": "attention", "context": "reset"} if name in FOR_PAIRS else {}
+    NetworkConfig(**{"arch": "gru:8", **pairs, **network}).check()
     TrainingConfig(**training).check()
