@@ -145,16 +145,13 @@ class ClassSoftmax(ExactLayer):
         column = (len(h), 1)
         top, sums, spread = h.new_empty(column), h.new_empty(column), h.new_zeros(column)
         share = h.new_ones(column) if weights is None else weights[order, None].to(h.dtype)
-        dh, dU, db = torch.empty_like(h), torch.empty_like(U), torch.empty_like(b)
-        counts = torch.bincount(own, minlength=len(self.sizes)).tolist()
+        dh, dU, db = torch.empty_like(h), torch.zeros_like(U), torch.zeros_like(b)
+        parts = list(self._parts(own))
+        counts = [rows.stop - rows.start for rows, _ in parts]
         by_row = zip(*(torch.split(each, counts) for each in (h, dh, top, sums, share, spread)), strict=True)
-        by_word = zip(*(torch.split(each, self.sizes) for each in (U, b, dU, db)), strict=True)
         # Classes are small and many, so that calls count: nothing is called here that can wait for all of them.
-        for (h_c, dh_c, top_c, sum_c, share_c, spread_c), (U_c, b_c, dU_c, db_c) in zip(by_row, by_word, strict=True):
-            if not len(h_c):
-                dU_c.zero_()
-                db_c.zero_()
-                continue
+        for (h_c, dh_c, top_c, sum_c, share_c, spread_c), (_, words) in zip(by_row, parts, strict=True):
+            U_c, b_c, dU_c, db_c = U[words], b[words], dU[words], db[words]
             e = torch.addmm(b_c, h_c, U_c.T)
             if smoothing:
                 torch.mean(e, dim=1, keepdim=True, out=spread_c)
