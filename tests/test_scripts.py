@@ -232,12 +232,30 @@ def test_the_tables_of_the_lecture_take_up_what_is_there(
     assert [line[:24].strip() for line in lines] == ["n-grams", "cached", "network", "all of them mixed", ""]
 
 
+def test_the_example_of_rnnlm_is_judged_on_its_test_text(
+    lecture: Any, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(lecture, "RNNLM", "--arch elman:8,sigmoid --output class --max-epochs 1 --unk skip")
+    for part in ("train", "valid", "test"):
+        shutil.copy(toys / f"{part}.txt", tmp_path / part)
+    (tmp_path / "runs").mkdir()  # with fewer classes than the script would make
+    lecture.rnntool("vocab", "--classes", "3", "-o", tmp_path / "runs" / "rnnlm.tsv", tmp_path / "train")
+    network, ngrams, both = lecture.rnnlm_table(tmp_path, tmp_path / "runs")
+    assert [row.lecture for row in (network, ngrams, both)] == [72.98, 74.36, 64.63]
+    judge = ("ppl", "--json", "--unk", "skip", "-m", tmp_path / "runs" / "rnnlm")
+    assert network.ours == json.loads(lecture.rnntool(*judge, tmp_path / "test"))["ppl"]
+    assert min(ngrams.ours, both.ours) < network.ours
+    assert both.ours < max(ngrams.ours, network.ours)
+    assert network.parameters > 0
+
+
 def test_tables_and_texts_that_are_not_there_are_named(tmp_path: Path) -> None:
     def said(*words: str) -> str:
         command = [sys.executable, ROOT / "scripts" / "lecture-tables", *words]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False).stderr
 
-    assert said(".", "tpb").endswith("no table tpb; there are ptb, scrn, text8, layers\n")
+    assert said(".", "tpb").endswith("no table tpb; there are ptb, scrn, text8, layers, rnnlm\n")
     assert said("elsewhere", "scrn") == (
         "scripts/lecture-tables: there is no ptb.train.txt in elsewhere or elsewhere/ptb\n"
     )

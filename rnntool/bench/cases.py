@@ -23,9 +23,7 @@ from rnntool.bench.stock import StockModel, StockTrainer, StockWriter
 from rnntool.bench.stock_pairs import StockPairTrainer, StockTranslator
 from rnntool.bench.timing import Timing, clock_name, take_turns
 from rnntool.bench.workload import Workload
-from rnntool.data.batch import Batch
 from rnntool.errors import TrainingError
-from rnntool.nn.cells.cell import State
 from rnntool.nn.output.fused import BLOCK_BYTES
 from rnntool.nn.precision import has_bf16, has_int8
 from rnntool.search.beam import beam_search
@@ -35,7 +33,7 @@ from rnntool.search.sampling import sample_stream
 from rnntool.search.stride import Strider
 from rnntool.search.translator import Translator
 from rnntool.train.optimizer import build_optimizer, measure_gradients, plan_rows, takes_rows
-from rnntool.train.recording import WARM_UP, Recorder, Recording, working_stream
+from rnntool.train.recording import WARM_UP, build_recorder, working_stream
 from rnntool.train.spending import expect
 from rnntool.train.step import backward, noise_of
 
@@ -242,9 +240,8 @@ class _Ours:
         self.sparse = is_sparse and takes_rows(workload.training, self.network)
         self.optimizer = build_optimizer(workload.training, self.network.parameters(), rows)
         self.optimizer.lr = LEARNING_RATE
-        can_record = self.optimizer.is_recordable and self.network.output.is_recordable
-        self.recorder = Recorder(can_record and device.type == "cuda", self._recording)
         self.noise = noise_of(workload.training, torch.Generator(device))
+        self.recorder = build_recorder(self.network, workload.training, self.optimizer, noise=self.noise, dtype=dtype)
         self.state = self.network.state0(workload.training.batch_size)
         self.batches = cycle(workload.batches(device))
 
@@ -280,12 +277,6 @@ class _Ours:
             self.network.parameters(), tokens=self.workload.num_tokens, norm=training.clip, value=training.clip_value
         )
         self.optimizer.step(divisor)
-
-    def _recording(self, window: Batch, state: State) -> Recording:
-        training = self.workload.training
-        return Recording(
-            self.network, training, self.optimizer, noise=self.noise, dtype=self.dtype, window=window, state=state
-        )
 
 
 def _stream(predictor: Predictor, length: int) -> Callable[[], object]:

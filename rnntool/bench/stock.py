@@ -98,14 +98,19 @@ class StockTrainer:
             self.state = tuple(s.detach() for s in self.state) if is_tuple else self.state.detach()
         self.model.zero_grad()
         logits, self.state = self.model(inputs, self.state)
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        with torch.no_grad():
-            for parameter in self.model.parameters():
-                if parameter.grad is not None:
-                    parameter.add_(parameter.grad, alpha=-self.lr)
-        return float(loss.detach())
+        return descend(self.model, logits, targets, lr=self.lr, clip=self.clip)
+
+
+def descend(model: nn.Module, logits: Tensor, targets: Tensor, *, lr: float, clip: float) -> float:
+    """One step of plain SGD from logits (T, B, V) and targets (T, B); the mean loss in nats."""
+    loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), clip)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.add_(parameter.grad, alpha=-lr)
+    return float(loss.detach())
 
 
 class StockWriter:

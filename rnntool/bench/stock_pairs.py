@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from rnntool.bench.stock import descend
 from rnntool.config.arch import Arch
 from rnntool.errors import OptionError
 
@@ -111,12 +111,4 @@ class StockPairTrainer:
     def step(self, source: Tensor, inputs: Tensor, targets: Tensor) -> float:
         """One update from pairs (S, B) and (T, B); the mean loss in nats."""
         self.model.zero_grad()
-        logits = self.model(source, inputs)
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        with torch.no_grad():
-            for parameter in self.model.parameters():
-                if parameter.grad is not None:
-                    parameter.add_(parameter.grad, alpha=-self.lr)
-        return float(loss.detach())
+        return descend(self.model, self.model(source, inputs), targets, lr=self.lr, clip=self.clip)

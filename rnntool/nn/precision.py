@@ -19,6 +19,9 @@ from rnntool.errors import OptionError
 PRECISIONS = ("auto", "fp32", "bf16")
 """What `--precision` takes."""
 
+TILE = 8
+"""Of products on a GPU all sides are filled up to a multiple of this, without which numbers are loaded one by one."""
+
 
 def product_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The dtype of products in training: bfloat16 where the device computes it natively.

@@ -33,7 +33,7 @@ from rnntool.train.average import Average
 from rnntool.train.judge import Judge
 from rnntool.train.optimizer import build_optimizer, measure_gradients, plan_rows, takes_rows
 from rnntool.train.progress import Observer, StopRequest
-from rnntool.train.recording import Recorder, Recording, working_stream
+from rnntool.train.recording import build_recorder, working_stream
 from rnntool.train.schedule import Schedule
 from rnntool.train.spending import Stopwatch
 from rnntool.train.state import Place, Sums, load_state, save_state
@@ -114,10 +114,10 @@ class Trainer:
 
         self._dtype = product_dtype(precision, device)
         self._sparse = is_sparse and takes_rows(config, self.network)
-        can_record = device.type == "cuda" and self.optimizer.is_recordable and self.network.output.is_recordable
-        can_record &= not config.scheduled_sampling  # whose rows are drawn anew in every window
-        self._recorder = Recorder(graph and can_record, self._recording)
         self._noise = noise_of(config, torch.Generator(device))
+        self._recorder = build_recorder(
+            self.network, config, self.optimizer, noise=self._noise, dtype=self._dtype, is_wanted=graph
+        )
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
         self._failed_saves = 0
         self.stopwatch = Stopwatch()
@@ -252,11 +252,6 @@ class Trainer:
     def _seed(self, window: int) -> None:
         """The noise of a window is a function of the seed and of its number."""
         self._noise.generator.manual_seed(mix(self.config.seed, window))
-
-    def _recording(self, window: Batch, state: State) -> Recording:
-        return Recording(
-            self.network, self.config, self.optimizer, noise=self._noise, dtype=self._dtype, window=window, state=state
-        )
 
     # --- validations and reports -------------------------------------------------------------------------------------
 

@@ -166,6 +166,34 @@ class Recorder:
         self._recording = recording
 
 
+def build_recorder(
+    network: Network,
+    config: TrainingConfig,
+    optimizer: Optimizer,
+    *,
+    noise: Noise,
+    dtype: torch.dtype,
+    is_wanted: bool = True,
+) -> Recorder:
+    """What records updates of a network on a GPU, where all that they are made of can be recorded.
+
+    Args:
+        network: with its weights.
+        config: the run's settings.
+        optimizer: its optimiser.
+        noise: dropout.
+        dtype: lowest that products may have.
+        is_wanted: whether anything is to be recorded at all.
+    """
+    can_record = network.embedding.device.type == "cuda" and optimizer.is_recordable and network.output.is_recordable
+    can_record = can_record and not config.scheduled_sampling  # whose rows are others in every window
+
+    def build(window: Batch, state: State) -> Recording:
+        return Recording(network, config, optimizer, noise=noise, dtype=dtype, window=window, state=state)
+
+    return Recorder(is_wanted and can_record, build)
+
+
 def is_plain(window: Batch) -> bool:
     """Whether a window has no source, and all its targets count alike: else their number is a question to the device."""
     return window.mask is None and window.weights is None and window.source is None

@@ -29,13 +29,11 @@ from rnntool.nn.cells.gru import GRU
 from rnntool.nn.cells.lstm import LSTM
 from rnntool.nn.cells.scrn import SCRN
 from rnntool.nn.kernels import scan
+from rnntool.nn.precision import TILE
 
 TILE_UNITS, TILE_STREAMS = 128, 8
 MOST_UNITS, MOST_STREAMS = 1024, 128
 """What cuDNN's persistent kernels take; see `is_persistent`."""
-
-TILE = 8
-"""What all sides of other products on a GPU are filled up to, without which numbers are loaded one by one."""
 
 GRADIENT_SCALE = 1 / 16
 """Of gradients inside the LSTM in float16.

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rnntool.nn.output.block import normalizer_for
+from rnntool.nn.precision import TILE
 
 BLOCK_BYTES = 32 << 20
 """Largest block of logits that exists at once."""
@@ -31,9 +32,6 @@ PROBES = 8
 
 SMALLEST_SUM, LARGEST_SUM = 1e-18, 1e18
 """Sums of exponentials between which no term that matters is lost."""
-
-TILE = 8
-"""Of products on a GPU all sides are filled up to a multiple of this, without which numbers are loaded one by one."""
 
 GRAIN = 16
 """Rows are filled up to a multiple of this, since oneDNN makes a new kernel for every number of rows that it meets."""
