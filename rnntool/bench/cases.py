@@ -145,10 +145,8 @@ def _write(workload: Workload, device: torch.device, rounds: int, streams: int, 
     """Texts of `length` tokens each, whole strides."""
     network = workload.build(device)
     writer = StockWriter(StockModel(workload.network.parsed_arch, workload.vocab_size).to(device), streams)
-    precisions = ["fp64", "fp32"] if device.type != "mps" else ["fp32"]
-    precisions += ["bf16"] * has_bf16(device) + ["int8"] * (device.type == "cpu" and has_int8())
     tasks: dict[str, Callable[[], object]] = {"torch": partial(writer.write, length)}
-    for precision in precisions:
+    for precision in _precisions(device):
         predictor = Predictor([network], [1.0], eos_id=EOS, precision=precision)
         tasks[precision] = _stream(predictor, length) if streams == 1 else _streams(predictor, streams, length)
     timings = take_turns(tasks, rounds=rounds, device=device)
@@ -164,7 +162,7 @@ def _write(workload: Workload, device: torch.device, rounds: int, streams: int, 
 
 
 def translate(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: int) -> Iterator[Record]:
-    """Targets as long as their sources, greedily and by beam search, against stock torch one step at a time."""
+    """Targets as long as their sources, greedily and with a beam, at each precision, against stock torch step by step."""
     del dtype
     network = workload.build(device)
     stock = StockTranslator(workload.network.parsed_arch, workload.vocab_size).to(device)
@@ -180,7 +178,7 @@ def translate(workload: Workload, device: torch.device, dtype: torch.dtype, roun
             )
 
         tasks: dict[str, Callable[[], object]] = {"torch": partial(stock.translate, source, beam_size, length)}
-        for precision in ("fp64", "fp32") if device.type != "mps" else ("fp32",):
+        for precision in _precisions(device):
             translator = Translator([network], [1.0], eos_id=EOS, source_ends=[EOS], precision=precision)
             tasks[precision] = partial(ours, translator)
         timings = take_turns(tasks, rounds=rounds, device=device)
@@ -298,6 +296,12 @@ def _streams(predictor: Predictor, streams: int, length: int) -> Callable[[], ob
             _, _, prefix = strider.advance(prefix, uniform_each(1, numbers, ahead + np.uint64(position)))
 
     return write
+
+
+def _precisions(device: torch.device) -> list[str]:
+    """What a device can multiply in, one token after the other."""
+    precisions = ["fp64", "fp32"] if device.type != "mps" else ["fp32"]
+    return precisions + ["bf16"] * has_bf16(device) + ["int8"] * (device.type == "cpu" and has_int8())
 
 
 def _machine(device: torch.device) -> Record:

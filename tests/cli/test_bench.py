@@ -12,9 +12,6 @@ from tests.conftest import Run
 
 SMALL = ("-j", "1", "--arch", "lstm:6", "--vocab-size", "30", "--bptt", "4", "-b", "2", "--rounds", "1")
 
-FOUND = (("torch", "fp32"), ("rnntool", "fp64"), ("rnntool", "fp32"))
-"""Translations with each beam."""
-
 
 def test_every_line_is_one_measurement(run: Run) -> None:
     done = run("bench", *SMALL, "train", "head")
@@ -34,13 +31,16 @@ def test_with_an_encoder_pairs_are_measured(run: Run, arch: str) -> None:
     done = run("bench", *SMALL, "--arch", arch, "--encoder", f"bi-{arch}")
     assert done.status == 0, done.err
     records = [json.loads(line) for line in done.out.splitlines()]
-    assert [(each["case"], each["who"], each.get("beam"), each["precision"]) for each in records] == [
-        ("train", "rnntool", None, records[0]["precision"]),
-        ("train", "torch", None, "fp32"),
-        ("head", "rnntool", None, records[2]["precision"]),
-        ("head", "products", None, records[3]["precision"]),
-        *(("translate", who, beam, p) for beam in (1, 5) for who, p in FOUND),
+    assert [(each["case"], each["who"]) for each in records[:4]] == [
+        ("train", "rnntool"),
+        ("train", "torch"),
+        ("head", "rnntool"),
+        ("head", "products"),
     ]
+    found = [(each["case"], each["beam"], each["who"], each["precision"]) for each in records[4:]]
+    for beam in (1, 5):
+        ours = [("rnntool", "fp64"), ("rnntool", "fp32")]
+        assert {("translate", beam, *each) for each in [("torch", "fp32"), *ours]} <= set(found)
     assert all(each["encoder"] == f"bi-{arch}" for each in records)
     assert records[4]["sentences_per_second"] == pytest.approx(records[4]["tokens_per_second"] / 4, abs=1)
 
