@@ -305,6 +305,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_setting(
     "-s", "--seed", help="Seed of all random numbers.", section=RUN, metavar="N", type=click.IntRange(0, 2**63 - 1)
 )
+@_setting("--init-range", help="Draw first weights from ±X; default: as suits each layer.", section=RUN, metavar="X")
 @options.option(
     "--backend",
     section=RUN,
@@ -376,6 +377,8 @@ def command(**given: Any) -> None:
         raise OptionError("", "the standard input can be read only once, as TEXT, --valid or --vocab")
     if given["vocab"] is None and given["init"] is None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
+    if training.init_range and given["init"] is not None:
+        raise OptionError("--init-range", f"the first weights are those of {given['init']}")
     if training.label_smoothing and network.parsed_output.kind in NOT_SMOOTHED:
         raise OptionError("--label-smoothing", f"--output {network.output} does not meet the other words in training")
     with stopping(given["out"]) as stop:

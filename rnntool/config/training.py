@@ -123,6 +123,8 @@ class TrainingConfig:
     """One of `JUDGEMENTS`: which validation is the best, and when the rate falls or the run ends for want of a better."""
     unk: str = "count"
     """One of `UNKNOWNS`: what a validation does with words that are not in the vocabulary."""
+    init_range: float = 0.0
+    """All matrices begin uniform between the negative of this and itself; 0: each layer's as suits it."""
     hold_out: float = 0.0
     """Share of every training text that is held out for validation instead of a validation text."""
     seed: int = 1

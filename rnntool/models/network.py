@@ -180,8 +180,13 @@ class Network(nn.Module):
         return self.output.nll(h.flatten(0, 1), targets.flatten()).view_as(targets), state
 
     @torch.no_grad()
-    def init(self, generator: torch.Generator) -> None:
-        """Set all weights to where training starts."""
+    def init(self, generator: torch.Generator, *, bound: float = 0.0) -> None:
+        """Set all weights to where training starts.
+
+        Args:
+            generator: draws them.
+            bound: matrices are uniform between its negative and itself; 0: each layer's as suits it.
+        """
         power = 1.0 if any(self._counts) else 0.0  # words all alike where nothing is known of them
         self.output.init(unigram(self._counts, power=power).to(self.embedding))
         self.embedding.uniform_(-EMBED_BOUND, EMBED_BOUND, generator=generator)
@@ -192,6 +197,10 @@ class Network(nn.Module):
                 self.reader.embedding.uniform_(-EMBED_BOUND, EMBED_BOUND, generator=generator)
             self.reader.encoder.init(generator)
             self.link.init(generator)
+        if bound:
+            for weight in self.parameters():
+                if weight.dim() == 2:
+                    weight.uniform_(-bound, bound, generator=generator)
 
 
 def build_network(config: NetworkConfig, words: Words | int, source_vocab_size: int = 0) -> Network:

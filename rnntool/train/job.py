@@ -150,7 +150,7 @@ def load_network(job: Job, *, without_weights: bool = False) -> Model:
     with torch.device("meta" if without_weights else "cpu"):
         network = build_network(config, words_of(vocabulary), len(source_vocabulary or ()))
     if not without_weights:
-        network.init(torch.Generator().manual_seed(job.training.seed))
+        network.init(torch.Generator().manual_seed(job.training.seed), bound=job.training.init_range)
     network.plan(job.backend)
     return Model(network, config, vocabulary, source_vocabulary=source_vocabulary)
 

@@ -338,6 +338,7 @@ def test_several_validation_texts_are_judged_as_ppl_does(train: Train, run: Run,
          "try: rnntool train --help\n"),
         (f"{SMALL} --preset huge", "--preset: 'huge' is not one of 'tiny', 'small', 'medium', 'large', 'awd', 'pairs'\n"
          "try: rnntool train --help\n"),
+        (f"{SMALL} --init model.rnn --init-range 0.1", "--init-range: the first weights are those of model.rnn\n"),
         (f"{SMALL} --backend vendor --arch jordan:8", "--backend: Jordan has no map onto torch's networks\n"
          "try: --backend bptt\n"),
         (f"{SMALL} --backend bptt --arch lstm:8", "--backend: LSTM has no way back written by hand\n"

@@ -82,6 +82,18 @@ def test_the_same_seed_begins_with_the_same_weights(job: Job) -> None:
     assert not torch.equal(one.network.embedding, other.network.embedding)
 
 
+def test_matrices_may_begin_evenly_in_a_range(job: Job) -> None:
+    """All of them, and nothing else: biases begin as they do without."""
+    usual = dict(load_network(job).network.named_parameters())
+    drawn = load_network(dataclasses.replace(job, training=TrainingConfig(init_range=0.3))).network
+    for name, weight in drawn.named_parameters():
+        if weight.dim() < 2:
+            assert torch.equal(weight, usual[name])
+        else:
+            assert weight.detach().abs().max() < 0.3
+            assert float(weight.detach().std()) == pytest.approx(0.3 / 3**0.5, rel=0.2)
+
+
 def test_a_run_begins_from_a_model_with_its_network_and_vocabulary(job: Job, sit: Sit) -> None:
     trained = sit("gru:4")
     trained.train()
