@@ -19,8 +19,8 @@ import torch
 from rnntool import __version__
 from rnntool.bench import ceiling
 from rnntool.bench.gate import LIMITS, gradient_error
-from rnntool.bench.stock import StockModel, StockTrainer, StockWriter
-from rnntool.bench.stock_pairs import StockPairTrainer, StockTranslator
+from rnntool.bench.stock import StockModel, StockTrainer, StockWriter, descend
+from rnntool.bench.stock_pairs import StockTranslator
 from rnntool.bench.timing import Timing, clock_name, take_turns
 from rnntool.bench.workload import Workload
 from rnntool.errors import TrainingError
@@ -74,7 +74,7 @@ def train(workload: Workload, device: torch.device, dtype: torch.dtype, rounds: 
         ours.network,
         workload.counts,
         num_tokens=workload.num_tokens,
-        num_source_tokens=workload.num_tokens if ours.network.reader is not None else 0,
+        num_source_tokens=workload.num_tokens if workload.has_sources else 0,
         dtype=dtype,
         device=device,
     )
@@ -206,14 +206,14 @@ CASES: Mapping[str, Callable[[Workload, torch.device, torch.dtype, int], Iterato
 def _stock_step(workload: Workload, device: torch.device) -> Callable[[], object]:
     """A training step of the baseline, on the next window each time."""
     arch = workload.network.parsed_arch
-    if workload.network.encoder != "none":
-        trainer = StockPairTrainer(StockTranslator(arch, workload.vocab_size).to(device))
+    if workload.has_sources:
+        translator = StockTranslator(arch, workload.vocab_size).to(device)
         batches = cycle(workload.batches(device))
 
         def step_on_pairs() -> None:
             batch = next(batches)
             assert batch.source is not None
-            trainer.step(batch.source.ids, batch.inputs, batch.targets)
+            descend(translator, translator(batch.source.ids, batch.inputs), batch.targets)
 
         return step_on_pairs
     stock = StockTrainer(StockModel(arch, workload.vocab_size).to(device))
@@ -321,7 +321,7 @@ def _shape(workload: Workload) -> Record:
     training = workload.training
     return {
         "arch": str(workload.network.parsed_arch),
-        **({"encoder": workload.network.encoder} if workload.network.encoder != "none" else {}),
+        **({"encoder": workload.network.encoder} if workload.has_sources else {}),
         "output": workload.settled.output,
         "vocab_size": workload.vocab_size,
         "batch_size": training.batch_size,

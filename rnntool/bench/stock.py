@@ -96,13 +96,13 @@ class StockTrainer:
         if self.state is not None:
             is_tuple = isinstance(self.state, tuple)
             self.state = tuple(s.detach() for s in self.state) if is_tuple else self.state.detach()
-        self.model.zero_grad()
         logits, self.state = self.model(inputs, self.state)
         return descend(self.model, logits, targets, lr=self.lr, clip=self.clip)
 
 
-def descend(model: nn.Module, logits: Tensor, targets: Tensor, *, lr: float, clip: float) -> float:
-    """One step of plain SGD from logits (T, B, V) and targets (T, B); the mean loss in nats."""
+def descend(model: nn.Module, logits: Tensor, targets: Tensor, *, lr: float = 1.0, clip: float = 0.25) -> float:
+    """One step of plain SGD from logits (T, B, V) and targets (T, B), clipped to a norm; the mean loss in nats."""
+    model.zero_grad()
     loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), clip)

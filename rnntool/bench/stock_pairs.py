@@ -1,7 +1,7 @@
 """The baseline of translation: attention in stock torch, written the way everyone writes it.
 
 A bidirectional `nn.GRU` or `nn.LSTM` reads; a `GRUCell` or `LSTMCell` writes, one word after the other, reading its last
-output beside each word; Bahdanau's energies in between; `cross_entropy`, `clip_grad_norm_` and plain SGD.
+output beside each word; Bahdanau's energies in between.  It is trained by `rnntool.bench.stock.descend`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rnntool.bench.stock import descend
 from rnntool.config.arch import Arch
 from rnntool.errors import OptionError
 
@@ -92,23 +91,3 @@ class StockTranslator(nn.Module):
             state = tuple(s[rows] for s in state) if self.is_lstm else state[rows]
             out, found = out[rows], torch.cat([found[rows], word[:, None]], dim=1)
         return found.view(B, K, length)[:, 0]
-
-
-class StockPairTrainer:
-    """Training steps of a stock translator.
-
-    Args:
-        model: on its device.
-        lr: of plain SGD.
-        clip: largest norm of the gradient.
-    """
-
-    def __init__(self, model: StockTranslator, *, lr: float = 1.0, clip: float = 0.25) -> None:
-        self.model = model
-        self.lr = lr
-        self.clip = clip
-
-    def step(self, source: Tensor, inputs: Tensor, targets: Tensor) -> float:
-        """One update from pairs (S, B) and (T, B); the mean loss in nats."""
-        self.model.zero_grad()
-        return descend(self.model, self.model(source, inputs), targets, lr=self.lr, clip=self.clip)

@@ -39,6 +39,11 @@ class Workload:
         return len(self.counts)
 
     @property
+    def has_sources(self) -> bool:
+        """Whether the network reads sources, so that its windows are pairs."""
+        return self.network.encoder != "none"
+
+    @property
     def settled(self) -> NetworkConfig:
         """The network with cuts that suit the counts."""
         output = settle_output(self.network.parsed_output, Words(self.counts))
@@ -74,8 +79,7 @@ class Workload:
 
     def batches(self, device: torch.device) -> list[Batch]:
         """The windows as the training loop gets them; each as a source of its targets, if the network reads some."""
-        has_sources = self.network.encoder != "none"
-        return [batch_of(window, has_source=has_sources) for window in self.windows(device)]
+        return [batch_of(window, has_source=self.has_sources) for window in self.windows(device)]
 
 
 def batch_of(window: Tensor, *, has_source: bool = False) -> Batch:

@@ -7,7 +7,7 @@ within so many tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -132,11 +132,10 @@ class PairBatches:
         ids, counts, tokens = gathered(self.target, lines)
         sources, is_source, _ = gathered(self.source, lines)
         weights = token_weights(self.target, tokens[:1])  # of whole lines
-        seeds = [mix(self.seed, epoch, int(line)) for line in lines]
         if self._target_cutter is not None:
-            ids, counts = _cut(self._target_cutter, ids, counts, seeds)
+            ids, counts = self._cut(self._target_cutter, ids, counts, lines, epoch)
         if self._source_cutter is not None:
-            sources, is_source = _cut(self._source_cutter, sources, is_source, seeds)
+            sources, is_source = self._cut(self._source_cutter, sources, is_source, lines, epoch)
         inputs = np.roll(ids, 1, axis=0)
         inputs[0] = self.begin_id
         return Batch(
@@ -151,6 +150,21 @@ class PairBatches:
             progress=progress,
             source=SourceBatch(self._tensor(sources), self._tensor(is_source.sum(axis=0))),
         )
+
+    def _cut(
+        self, cutter: Cutter, ids: Index, counts: NDArray[np.bool_], lines: Index, epoch: int
+    ) -> tuple[Index, NDArray[np.bool_]]:
+        """Some lines side by side, as `gathered` gives them, cut anew for an epoch."""
+        cut_lines = []
+        for column, length, number in zip(ids.T, counts.sum(axis=0), lines, strict=True):
+            *line, end = column[:length].tolist()
+            cut_lines.append([*cutter.cut(line, mix(self.seed, epoch, int(number))), end])
+        lengths = np.array(list(map(len, cut_lines)))
+        cut = np.empty((int(lengths.max()), len(lines)), dtype=np.int64)
+        for index, line in enumerate(cut_lines):
+            cut[:, index] = line[-1]  # </s>
+            cut[: len(line), index] = line
+        return cut, np.arange(len(cut))[:, None] < lengths
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device)
@@ -171,22 +185,6 @@ def gathered(corpus: Corpus, lines: Index) -> tuple[Index, NDArray[np.bool_], In
     steps = np.arange(int(lengths.max()))[:, None]
     tokens = np.minimum(ends[lines] - lengths + steps, ends[lines] - 1)
     return np.asarray(corpus.ids)[tokens].astype(np.int64), steps < lengths, tokens
-
-
-def _cut(
-    cutter: Cutter, ids: Index, counts: NDArray[np.bool_], seeds: Sequence[int]
-) -> tuple[Index, NDArray[np.bool_]]:
-    """Lines side by side, as `gathered` gives them, cut anew."""
-    lengths = counts.sum(axis=0)
-    lines = [
-        [*cutter.cut(column[: length - 1].tolist(), seed), int(column[length - 1])]
-        for column, length, seed in zip(ids.T, lengths, seeds, strict=True)
-    ]
-    cut = np.empty((max(map(len, lines)), len(lines)), dtype=np.int64)
-    for column, line in enumerate(lines):
-        cut[:, column] = line[-1]  # </s>
-        cut[: len(line), column] = line
-    return cut, np.arange(len(cut))[:, None] < np.array(list(map(len, lines)))
 
 
 def _lengths(corpus: Corpus, lines: Index) -> Index:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from rnntool.models.network import Network
-from rnntool.nn.cells.cell import State, Weights
+from rnntool.nn.cells.cell import State
 from rnntool.nn.link import LinkWeights
 from rnntool.nn.packed import pack
 from rnntool.nn.source import Source
@@ -25,12 +23,10 @@ class PackedNetwork:
 
     def __init__(self, network: Network, packing: str) -> None:
         self.network = network
-        self._layers: Sequence[Weights] = ()
-        self._link: LinkWeights | None = None
         if network.link is None:
-            self._layers = network.decoder.packed(packing)
+            self._weights = LinkWeights(network.decoder.packed(packing), None, None)
         else:
-            self._link = network.link.packed(network.decoder, packing)
+            self._weights = network.link.packed(network.decoder, packing)
         rows, self._bias = network.output.rows
         self._rows = pack(rows, packing)
 
@@ -45,7 +41,7 @@ class PackedNetwork:
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """As `Network.step`."""
         x = F.embedding(tokens, self.network.embedding)
-        h, state = self.network.decoder.step(x, state, weights=self._layers)
+        h, state = self.network.decoder.step(x, state, weights=self._weights.layers)
         return self._log_probs(h), state
 
     @property
@@ -66,7 +62,7 @@ class PackedNetwork:
         """As `Network.step_with`."""
         assert self.network.link is not None
         x = F.embedding(tokens, self.network.embedding)
-        h, state, alpha = self.network.link.step(self.network.decoder, x, state, source, weights=self._link)
+        h, state, alpha = self.network.link.step(self.network.decoder, x, state, source, weights=self._weights)
         return self._log_probs(h), state, alpha
 
     def _log_probs(self, h: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from rnntool.models.packed import PackedNetwork
 from rnntool.nn.cells.cell import State
 from rnntool.nn.source import Source
 from rnntool.score.columns import Ids, columns
+from rnntool.search.drawing import allow
 from rnntool.search.ngram import NgramPart
 from rnntool.search.predictor import Predictor, Prefixes
 
@@ -161,10 +162,8 @@ class Translator(Predictor):
         return self._spread[1]
 
     def _allowed(self, log_probs: Tensor, number: Tensor, length: Tensor) -> Tensor:
-        """What the targets may go on with."""
-        free = log_probs if self._forced is None else log_probs.clone()
-        if self._banned:
-            free[:, list(self._banned)] = -math.inf
+        """What the targets may go on with; what they may not is overwritten, unless something is forced."""
+        free = allow(log_probs if self._forced is None else log_probs.clone(), self._banned)
         if self._fewest is not None:
             free[:, self.eos_id].masked_fill_(length < self._fewest[number], -math.inf)
         if self._most is not None and (is_over := length >= self._most[number]).any():
