@@ -107,7 +107,7 @@ def command(
     vocabulary = opened.scorer.vocabulary
     parts = [NgramPart(each, vocabulary) if isinstance(each, NgramModel) else each.network for each in opened.models]
     predictor = Predictor(parts, opened.shares, eos_id=vocabulary.eos_id, precision=precision)
-    bend = Bend(_banned(vocabulary, no_unk=no_unk), temperature, top_k or 0, top_p)
+    bend = Bend(vocabulary.unwritable(no_unk=no_unk), temperature, top_k or 0, top_p)
     record = _scored if scores else _as_json if json else _plain
     task = _Task(predictor, vocabulary, bend, samples, max_tokens, beam, batch_size, seed)
     if words is not None:
@@ -145,16 +145,6 @@ def _check(
         raise OptionError("--words", f"is one running text; --samples asks for {samples}")
     if words is not None and text:
         raise OptionError("--words", "is one running text; it takes no prompts")
-
-
-def _banned(vocabulary: Vocabulary, *, no_unk: bool) -> tuple[int, ...]:
-    """Tokens that no line may hold: marks other than `</s>`, the byte that would begin another line, <unk> on request."""
-    banned = set(vocabulary.control_ids) - {vocabulary.eos_id}
-    if vocabulary.unit in ("byte", "spm"):
-        banned |= {id_ for id_, token in enumerate(vocabulary.tokens) if token.lower() == "<0x0a>"}
-    if no_unk:
-        banned.add(vocabulary.unk_id)
-    return tuple(sorted(banned))
 
 
 def _prompts(text: tuple[str, ...]) -> Iterator[list[str]]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rnntool.search.translation import Aligned, Target
-    from rnntool.text.vocabulary import Vocabulary
 
 DIGITS = 6
 """After the point, of what stands in lists."""
@@ -203,7 +202,7 @@ def command(
         source_ends=[each.source.eos_id for each in opened],
         precision=precision,
         companions=companions,
-        banned=_banned(first, no_unk=unk == "ban"),
+        banned=first.unwritable(no_unk=unk == "ban"),
     )
     manner = Manner(
         beam_size=beam or BEAM,
@@ -299,11 +298,6 @@ def _attending(
         if is_wanted and not attending:
             raise OptionError(option, f"needs attention, and {opened[0].name} has none")
     return [index for index in attending if opened[index].source.tokens == opened[attending[0]].source.tokens]
-
-
-def _banned(vocabulary: Vocabulary, *, no_unk: bool) -> tuple[int, ...]:
-    """Tokens that no target may hold: marks other than `</s>`, and <unk> on request."""
-    return tuple(sorted(set(vocabulary.control_ids) - {vocabulary.eos_id} | ({vocabulary.unk_id} if no_unk else set())))
 
 
 def _replacements(unk: str) -> Mapping[str, str] | None:

@@ -101,6 +101,18 @@ class Vocabulary:
         """The first six hexadecimal digits of the SHA-256 of `to_bytes()`; scores name their vocabulary by it."""
         return hashlib.sha256(self.to_bytes()).hexdigest()[:6]
 
+    def unwritable(self, *, no_unk: bool = False) -> tuple[int, ...]:
+        """Ids of what no line that is written may hold, rising.
+
+        These are marks other than `</s>` and the byte that would begin another line; with `no_unk`, `<unk>`, too.
+        """
+        found = set(self.control_ids) - {self.eos_id}
+        if self.unit in ("byte", "spm"):
+            found |= {id_ for id_, token in enumerate(self.tokens) if token.lower() == "<0x0a>"}
+        if no_unk:
+            found.add(self.unk_id)
+        return tuple(sorted(found))
+
     @cached_property
     def _decimals(self) -> list[bytes]:
         decimals = [b"%d " % id_ for id_ in range(len(self))]

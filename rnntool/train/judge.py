@@ -53,7 +53,7 @@ class Judge:
             eos_id=vocabulary.eos_id,
             source_ends=[sources.eos_id],
             precision="fp32",
-            banned=tuple(sorted(set(vocabulary.control_ids) - {vocabulary.eos_id})),
+            banned=vocabulary.unwritable(),
         )
         translation = Translation(
             translator, vocabulary, [sources], attending=(), weights=[1.0], batch_size=BATCH_SIZE, manner=Manner()

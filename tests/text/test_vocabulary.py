@@ -222,3 +222,12 @@ def test_only_sentencepiece_can_sample() -> None:
 def test_ids_are_small_enough_for_what_holds_them() -> None:
     ids, _ = vocabulary("word").encode_block(TEXT)
     assert ids.dtype == np.uint32
+
+
+def test_what_no_written_line_may_hold() -> None:
+    """Marks but `</s>`, and a line's end as a byte; <unk> on request."""
+    words = Vocabulary("word", ["<unk>", "</s>", "<s>", "<0x0A>", "a"])
+    assert words.unwritable() == (2,)
+    assert words.unwritable(no_unk=True) == (0, 2)
+    line_end = Vocabulary("byte", ["<unk>", "</s>", "<0x0A>", "<0x61>"])
+    assert line_end.unwritable() == (2,)
