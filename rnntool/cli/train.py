@@ -387,6 +387,7 @@ def command(**given: Any) -> None:
 
 def _check_pairs(given: dict[str, Any]) -> None:
     """Refuse options of pairs that contradict each other, or of which a part is missing."""
+    is_judged = given["metric"] in ("bleu", "chrf")
     for both in ("tsv", "valid_tsv"):
         for name in (both.replace("tsv", "src"), both.replace("tsv", "tgt")):
             if given[both] and given[name]:
@@ -402,7 +403,7 @@ def _check_pairs(given: dict[str, Any]) -> None:
             raise OptionError("--encoder", "there is nothing to read", "--src FILE --tgt FILE")
         if given["preset"] in FOR_PAIRS:
             raise OptionError("--preset", f"{given['preset']} is for pairs", "--src FILE --tgt FILE")
-        if given["metric"] in ("bleu", "chrf"):
+        if is_judged:
             raise OptionError("--metric", f"{given['metric']} is of translations; language models have ppl")
         if given["subword_sampling"]:
             raise OptionError(
@@ -421,7 +422,7 @@ def _check_pairs(given: dict[str, Any]) -> None:
             raise OptionError(" and ".join(names), f"{len(given[sources])} files and {len(given[targets])}")
     if given["encoder"] == "none":
         raise OptionError("--encoder", "somebody must read --src")
-    if given["metric"] in ("bleu", "chrf"):
+    if is_judged:
         for name in ("valid_tsv", "valid_src", "valid_tgt"):
             if "-" in given[name]:
                 what = (
