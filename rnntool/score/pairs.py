@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -77,7 +77,13 @@ class PairScorer:
 
 
 def score_pairs(
-    network: Network, sources: Sequence[Ids], targets: Sequence[Ids], *, ends: tuple[int, int], batch_size: int = 64
+    network: Network,
+    sources: Sequence[Ids],
+    targets: Sequence[Ids],
+    *,
+    ends: tuple[int, int],
+    batch_size: int = 64,
+    before_batch: Callable[[], None] = lambda: None,
 ) -> list[LogProbs]:
     """The log-probability of every token of each target, then of its `</s>`, given its source.
 
@@ -87,6 +93,7 @@ def score_pairs(
         targets: as many.
         ends: ids of `</s>`, of the source and of the target.
         batch_size: pairs computed side by side; changes speed and memory alone.
+        before_batch: called before every batch; what it raises ends the work.
     """
     lengths = [(len(target), len(source)) for target, source in zip(targets, sources, strict=True)]
     scores: list[LogProbs] = [np.empty(0)] * len(targets)
@@ -94,6 +101,7 @@ def score_pairs(
         for batch in batches_by(lengths, batch_size):
             size = max(1, POSITIONS // (max(len(sources[n]) for n in batch) + 1))
             for numbers in (batch[first : first + size] for first in range(0, len(batch), size)):
+                before_batch()
                 part = _side_by_side(network, [sources[n] for n in numbers], [targets[n] for n in numbers], ends)
                 for number, score in zip(numbers, part, strict=True):
                     scores[number] = score
@@ -117,14 +125,16 @@ def _side_by_side(
         yield found[:count, column].numpy()
 
 
-def score_corpora(network: Network, eos_id: int, source: Corpus, target: Corpus) -> Tally:
-    """The tally of all pairs of two corpora; chars, bytes and OOV are left at 0."""
+def score_corpora(
+    network: Network, eos_id: int, source: Corpus, target: Corpus, *, before_batch: Callable[[], None] = lambda: None
+) -> Tally:
+    """The tally of all pairs of two corpora; chars, bytes and OOV are left at 0.  `before_batch` is as in `score_pairs`."""
     total = Tally()
     pairs = zip(_lines(source), _lines(target), strict=True)
     while some := list(islice(pairs, TOGETHER)):
         read, ids = ([line[:-1] for line in side] for side in zip(*some, strict=True))
         ends = (some[0][0][-1], eos_id)
-        for log_probs in score_pairs(network, read, ids, ends=ends):
+        for log_probs in score_pairs(network, read, ids, ends=ends, before_batch=before_batch):
             total += Tally(sentences=1, tokens=len(log_probs), nll=-float(log_probs.sum()))
     return total
 

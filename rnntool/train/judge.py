@@ -11,8 +11,9 @@ from rnntool.config.metrics import MetricConfig
 from rnntool.models.network import Network
 from rnntool.score import bleu
 from rnntool.search.translation import Line, Manner, Translation
-from rnntool.search.translator import Translator
 from rnntool.text.vocabulary import Vocabulary
+from rnntool.train.heeding import HeedingTranslator
+from rnntool.train.progress import StopRequest
 
 BATCH_SIZE = 64
 """Sources translated side by side."""
@@ -44,16 +45,21 @@ class Judge:
         self._source_vocabulary = source_vocabulary
         self._vocabulary = vocabulary
 
-    def score(self, network: Network) -> float:
-        """What its translations are worth, from 0 to 100."""
+    def score(self, network: Network, stop: StopRequest) -> float:
+        """What its translations are worth, from 0 to 100.
+
+        Raises:
+            GivenUp: somebody wishes to stop.
+        """
         vocabulary, sources = self._vocabulary, self._source_vocabulary
-        translator = Translator(
+        translator = HeedingTranslator(
             [network],
             [1.0],
             eos_id=vocabulary.eos_id,
             source_ends=[sources.eos_id],
             precision="fp32",
             banned=vocabulary.unwritable(),
+            stop=stop,
         )
         translation = Translation(
             translator, vocabulary, [sources], attending=(), weights=[1.0], batch_size=BATCH_SIZE, manner=Manner()

@@ -7,6 +7,7 @@ report.  Noise and order are functions of the seed and the place.  A run that wa
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import warnings
@@ -25,14 +26,14 @@ from rnntool.data.order import mix
 from rnntool.errors import OutputError, RnntoolWarning, Stopped, TrainingError
 from rnntool.nn.cells.cell import State
 from rnntool.nn.precision import product_dtype
-from rnntool.score.network import NetworkScorer
 from rnntool.score.pairs import score_corpora
 from rnntool.score.perplexity import Tally, score_ids
 from rnntool.text.corpus import Corpus, CorpusSource
 from rnntool.train.average import Average
+from rnntool.train.heeding import HeedingScorer
 from rnntool.train.judge import Judge
 from rnntool.train.optimizer import build_optimizer, measure_gradients, plan_rows, takes_rows
-from rnntool.train.progress import Observer, StopRequest
+from rnntool.train.progress import GivenUp, Observer, StopRequest
 from rnntool.train.recording import build_recorder, working_stream
 from rnntool.train.schedule import Schedule
 from rnntool.train.spending import Stopwatch
@@ -149,6 +150,8 @@ class Trainer:
         self.stop.is_heard = True
         self.stopwatch.start()
         with working_stream(self.network.embedding.device):
+            if self.place.is_due:  # a validation that was given up
+                self._settle()
             while not self._is_over:
                 self._epoch()
 
@@ -168,15 +171,21 @@ class Trainer:
             self._update(group)
             group = []
             marks = self.config.validations
-            if int(self.place.progress * marks) > int(before * marks):
-                self._validate()
-            elif self.place.sums.updates >= self._report_every:
-                self._write(self._record())
-            self.stopwatch.lap("validation and saving")
+            self.place.is_due = int(self.place.progress * marks) > int(before * marks)
+            self._settle()
             if self._is_over:
                 return
+
+    def _settle(self) -> None:
+        """Between two updates: validate or report where that is due; then stop if asked to, or save if it is time."""
+        if self.place.is_due:
+            with contextlib.suppress(GivenUp):  # somebody wishes to stop
+                self._validate()
+        elif self.place.sums.updates >= self._report_every:
+            self._write(self._record())
+        if not self._is_over:
             self._pause()
-            self.stopwatch.lap("validation and saving")
+        self.stopwatch.lap("validation and saving")
 
     def _update(self, group: list[Batch]) -> None:
         """One update from a group of windows."""
@@ -217,6 +226,7 @@ class Trainer:
         sums.clipped += int(bool(config.clip) and norm > config.clip)
         sums.grad_norm += norm
         sums.seconds += seconds
+        sums.lr = lr
         self.observer.stepped(progress=place.progress, loss=sums.nll / sums.tokens, tokens_per_second=sums.speed, lr=lr)
 
     def _gradients(self, group: list[Batch], tokens: int) -> tuple[float, float, Tensor]:
@@ -256,7 +266,11 @@ class Trainer:
     # --- validations and reports -------------------------------------------------------------------------------------
 
     def _validate(self) -> None:
-        """Validate, keep what is best, decide how to go on, and save."""
+        """Validate, keep what is best, decide how to go on, and save.
+
+        Raises:
+            GivenUp: the run is asked to stop before the figures are known; nothing has changed, and it is still due.
+        """
         with self.average.in_place():
             tally = self._tally()
             if not self._is_sound(tally.nll_per_token):
@@ -265,7 +279,7 @@ class Trainer:
             judged: dict[str, float] = {}
             error = tally.nll_per_token
             if self.judge is not None:
-                judged[f"valid_{self.judge.metric}"] = score = self.judge.score(self.network)
+                judged[f"valid_{self.judge.metric}"] = score = self.judge.score(self.network, self.stop)
                 error = 100 - score
             self._elapse()
             verdict = self.schedule.observe(tally.nll_per_token, error)
@@ -281,6 +295,7 @@ class Trainer:
             save_model(self.run.last, model)
         self.average.observe(error)
         self._remember_best(verdict.is_best, verdict.roll_back)
+        self.place.is_due = False
         if verdict.stop:
             self.place.finished = verdict.stop
         elif self.place.position.epoch >= self.config.max_epochs:
@@ -298,8 +313,9 @@ class Trainer:
     def _whole_tally(self) -> Tally:
         """The same, all words counted."""
         if self.valid_source is not None:
-            return score_corpora(self.network, self.model.vocabulary.eos_id, self.valid_source, self.valid)
-        scorer = NetworkScorer(self.network, self.model.vocabulary, self.model.config.context)
+            eos_id = self.model.vocabulary.eos_id
+            return score_corpora(self.network, eos_id, self.valid_source, self.valid, before_batch=self.stop.heed)
+        scorer = HeedingScorer(self.network, self.model.vocabulary, self.model.config.context, stop=self.stop)
         return sum((score_ids(scorer, self._told(source)) for source in self.valid.sources), Tally())
 
     def _told(self, source: CorpusSource) -> Iterator[list[int]]:
@@ -332,7 +348,7 @@ class Trainer:
             "tokens": place.tokens,
             "seconds": round(place.seconds, 3),
             "tokens_per_second": round(sums.speed),
-            "lr": self.optimizer.lr,
+            "lr": sums.lr,
             "train_nll": sums.nll / max(sums.tokens, 1),
             "grad_norm": sums.grad_norm / max(sums.updates, 1),
             "clipped": sums.clipped / max(sums.updates, 1),

@@ -43,6 +43,10 @@ class Silent:
         """Nothing."""
 
 
+class GivenUp(Exception):
+    """Work that was left off because somebody wishes to stop, and is done again when the run is taken up."""
+
+
 @dataclass
 class StopRequest:
     """A wish to stop, set from outside (a signal's handler) and looked at after every update.
@@ -56,3 +60,8 @@ class StopRequest:
     status: int | None = None
     reason: str = ""
     is_heard: bool = False
+
+    def heed(self) -> None:
+        """Raise GivenUp if somebody wishes to stop: for work that changes nothing until it is done."""
+        if self.status is not None:
+            raise GivenUp

@@ -28,6 +28,7 @@ class Sums:
         clipped: updates whose gradient was shortened.
         grad_norm: Σ of the gradients' norms.
         seconds: of training, not of validation.
+        lr: learning rate of the last update.
     """
 
     nll: float = 0.0
@@ -36,6 +37,7 @@ class Sums:
     clipped: int = 0
     grad_norm: float = 0.0
     seconds: float = 0.0
+    lr: float = 0.0
 
     @property
     def speed(self) -> float:
@@ -55,6 +57,7 @@ class Place:
         position: in the data.
         progress: epochs done, with fractions.
         finished: why the run is over; empty while it is not.
+        is_due: whether the network has come to a validation that has not been done.
         sums: of the current report.
     """
 
@@ -65,6 +68,7 @@ class Place:
     position: Position = field(default_factory=Position)
     progress: float = 0.0
     finished: str = ""
+    is_due: bool = False
     sums: Sums = field(default_factory=Sums)
 
 
