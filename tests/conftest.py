@@ -86,8 +86,16 @@ class Handed:
         return os.fdopen(number, "w" if number else "r", closefd=False)
 
 
-def _child(words: list[str], streams: tuple[Handed, Handed, Handed], cwd: str, env: Mapping[str, str]) -> None:
+def _child(
+    words: list[str],
+    streams: tuple[Handed, Handed, Handed],
+    cwd: str,
+    env: Mapping[str, str],
+    before: Callable[[], object] | None,
+) -> None:
     """Become `rnntool WORDS`."""
+    if before is not None:
+        before()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
@@ -108,6 +116,7 @@ class Running:
         stderr: as stdout.
         cwd: where it runs.
         env: what is added to the environment.
+        before: what the process does before it becomes the program, if anything.
     """
 
     def __init__(
@@ -120,6 +129,7 @@ class Running:
         stderr: int | None = COLLECT,
         cwd: Path,
         env: Mapping[str, str] | None = None,
+        before: Callable[[], object] | None = None,
     ) -> None:
         self._collected = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115  # closed by finish
         given: list[int | None] = []
@@ -131,14 +141,19 @@ class Running:
         self.words = [str(word) for word in words]
         streams = tuple(map(Handed, given))
         self._process = server.Process(
-            target=_child, args=(self.words, streams, str(cwd), {**os.environ, **(env or {})}), daemon=True
+            target=_child, args=(self.words, streams, str(cwd), {**os.environ, **(env or {})}, before), daemon=True
         )
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def finish(self, timeout: float = 120) -> Finished:
         """Wait for its end; a death by signal n has the status 128 + n, as in a shell."""

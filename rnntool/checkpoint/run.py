@@ -28,6 +28,7 @@ from torch import Tensor
 
 from rnntool.checkpoint.container import Facts, read_container, read_facts, write_container
 from rnntool.errors import InputError, ModelError, OutputError, RnntoolError, RnntoolWarning, TrainingError
+from rnntool.text.corpus import FACTS
 
 STATES_KEPT = 3
 _STATE = re.compile(r"state-(\d+)\.rnn")
@@ -137,9 +138,9 @@ class RunDirectory:
             self._lock = None
 
     def drop_corpus(self) -> None:
-        """Remove the ids of the training text."""
+        """Remove the ids of the training text; first what vouches for them, so that no part passes for the whole."""
         for folder, _, files in os.walk(self.corpus, topdown=False):
-            for name in files:
+            for name in sorted(files, key=lambda name: name != FACTS):
                 os.unlink(os.path.join(folder, name))
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
@@ -157,13 +158,22 @@ class RunDirectory:
             Its path.
         """
         path = self._at(f"state-{step}.rnn")
-        with contextlib.suppress(FileNotFoundError), open(self.metrics, "rb") as file:
-            os.fsync(file.fileno())
+        self._sync_metrics()
         write_container(path, "state", facts, tensors)
         for _, old in self.states()[STATES_KEPT:]:
             with contextlib.suppress(OSError):
                 os.unlink(old)
         return path
+
+    def _sync_metrics(self) -> None:
+        """Make durable what the state that follows counts on."""
+        try:
+            with open(self.metrics, "rb") as file:
+                os.fsync(file.fileno())
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise OutputError(self.metrics, error.strerror or str(error)) from None
 
     def load_state(self) -> tuple[Facts, dict[str, Tensor]] | None:
         """The newest undamaged state; None where none was written.

@@ -381,10 +381,17 @@ def _neighbour(path: str) -> Iterator[BinaryIO]:
 
 
 def sync_directory(directory: str) -> None:
-    """Make the names in a directory durable, on file systems that can."""
-    with contextlib.suppress(OSError):
+    """Make the names in a directory durable, on file systems that can.
+
+    Raises:
+        OSError: the disk failed or is full, so that they are not.
+    """
+    try:
         descriptor = os.open(directory or ".", os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, error.strerror, directory) from None

@@ -128,6 +128,33 @@ def test_clearing_removes_the_configuration_last(run: RunDirectory, monkeypatch:
     assert os.listdir(run.path) == ["lock"]
 
 
+def test_ids_go_after_what_vouches_for_them(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed in between, the rest of a corpus would pass for a damaged one."""
+    folder = Path(run.corpus, "train")
+    folder.mkdir(parents=True)
+    for name in ("ids.bin", "corpus.json", "ends.bin"):
+        (folder / name).touch()
+    removed = []
+    unlink = os.unlink
+    monkeypatch.setattr(os, "unlink", lambda path: (removed.append(os.path.basename(path)), unlink(path)))
+    run.drop_corpus()
+    assert removed[0] == "corpus.json"
+    assert not Path(run.corpus).exists()
+
+
+def test_metrics_that_cannot_be_made_durable_are_named(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(run.metrics).touch()
+
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError) as refused:
+        run.save_state(1, {}, TENSORS)
+    assert str(refused.value) == f"{run.metrics}: Input/output error"
+    assert run.states() == []
+
+
 @pytest.mark.parametrize("existed", [False, True])
 def test_a_run_that_did_not_begin_leaves_nothing_behind(existed: bool, tmp_path: Path) -> None:
     """A directory that was made by hand stays."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
+import errno
 import gzip
 import io
 import lzma
@@ -405,3 +407,22 @@ def test_a_dash_is_the_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
         stream.write("é\n")
     write_whole("-", b"\xff")
     assert memory.getvalue() == "é\n".encode() + b"\xff"
+
+
+@pytest.mark.parametrize(("code", "is_error"), [(errno.EIO, True), (errno.ENOSPC, True), (errno.EINVAL, False)])
+def test_a_name_that_does_not_reach_the_disk_is_an_error_where_that_can_be_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, is_error: bool
+) -> None:
+    sync = os.fsync
+
+    def fail(number: int) -> None:
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            raise OSError(code, os.strerror(code))
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    path = str(tmp_path / "out")
+    with pytest.raises(OutputError) if is_error else contextlib.nullcontext() as caught:
+        write_whole(path, b"data")
+    if caught is not None:
+        assert str(caught.value) == f"{path}: {os.strerror(code)}"
