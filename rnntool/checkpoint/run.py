@@ -8,8 +8,8 @@
     corpus/           the training text as ids, while it is needed
     lock              held by the process that trains here
 
-A state names the length that metrics.jsonl had, so that what was written after it is cut off when the run is taken up
-again, and no step appears twice.
+A state names the length that metrics.jsonl had, and the hash of it, so that what was written after it is cut off when the
+run is taken up again, and no step appears twice.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -148,8 +149,7 @@ class RunDirectory:
     def states(self) -> list[tuple[int, str]]:
         """Updates done and path of every state, the newest first."""
         names = os.listdir(self.path) if os.path.isdir(self.path) else []
-        found = [(int(match[1]), self._at(name)) for name in names if (match := _STATE.fullmatch(name))]
-        return sorted(found, reverse=True)
+        return sorted(((step, self._at(name)) for name in names if (step := step_of(name)) is not None), reverse=True)
 
     def save_state(self, step: int, facts: Facts, tensors: dict[str, Tensor]) -> str:
         """Write the state after update `step`, durable; then drop all but the newest few.
@@ -181,26 +181,44 @@ class RunDirectory:
         A damaged one is named in a warning and passed over.
 
         Raises:
-            ModelError: there are states, and all are damaged.
+            ModelError: all states are damaged, or they are gone and what the run has come to is not.
         """
         trouble: RnntoolError | None = None
-        for _, path in self.states():
+        for step, path in self.states():
             try:
-                facts, tensors = read_container(path, "state")
+                facts, tensors = read_state(path, step)
             except (ModelError, InputError) as error:
                 trouble = error
                 warnings.warn(RnntoolWarning(path, f"{error.what}; going back to the one before"), stacklevel=2)
             else:
                 return facts, tensors
-        if trouble is not None:
+        if trouble is not None or self._has_results:
             raise ModelError(self.path, "no state is left that can be resumed", "--force, to begin again")
         return None
 
-    def cut_metrics(self, length: int) -> None:
-        """Cut metrics.jsonl to the length that a state names."""
+    @property
+    def _has_results(self) -> bool:
+        """Whether a run has come to something here; a state is older than anything else."""
+        return any(os.path.exists(p) and os.path.getsize(p) for p in (self.best, self.last, self.metrics))
+
+    def cut_metrics(self, length: int, sha256: str | None = None) -> None:
+        """Cut metrics.jsonl to the length that a state names; warn if what is left is not what was there."""
         with contextlib.suppress(FileNotFoundError):
             if os.path.getsize(self.metrics) > length:
                 os.truncate(self.metrics, length)
+        if sha256 is not None and hash_of(self.metrics, length) != sha256:
+            what = "damaged: its content is not what the state counts on; the run goes on with what is there"
+            warnings.warn(RnntoolWarning(self.metrics, what), stacklevel=2)
+
+    def warn_of_damaged_models(self) -> None:
+        """Say which of best.rnn and last.rnn are damaged: the run that goes on may never write a better one."""
+        for path in (self.best, self.last):
+            try:
+                if os.path.exists(path):
+                    read_container(path, "model")
+            except RnntoolError as error:
+                what = f"{error.what}; it is written anew by the next validation{' that is the best' * (path == self.best)}"
+                warnings.warn(RnntoolWarning(path, what), stacklevel=2)
 
     def _refuse_foreign(self) -> None:
         """Raise TrainingError if there are files that no run left which had got as far as its configuration."""
@@ -227,6 +245,37 @@ class RunDirectory:
         self._lock = lock
         os.ftruncate(lock, 0)
         os.write(lock, f"pid {os.getpid()} on {os.uname().nodename}\n".encode())
+
+
+def step_of(path: str) -> int | None:
+    """Updates after which a state was written, by its name; None if it is not called as a state is."""
+    match = _STATE.fullmatch(os.path.basename(path))
+    return int(match[1]) if match else None
+
+
+def read_state(path: str, step: int) -> tuple[Facts, dict[str, Tensor]]:
+    """The facts and tensors of a state.
+
+    Args:
+        path: where it is.
+        step: updates after which it was written, by its name.
+
+    Raises:
+        InputError: the file cannot be read.
+        ModelError: it is no state, damaged, or that after another update.
+    """
+    facts, tensors = read_container(path, "state")
+    place = facts.get("place")
+    if isinstance(place, dict) and place.get("step") != step:
+        raise ModelError(path, f"this is the state after update {place.get('step')}, not {step}")
+    return facts, tensors
+
+
+def hash_of(path: str, length: int) -> str:
+    """SHA-256 of the first bytes of a file; of none if there is no file."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        return hashlib.sha256(file.read(length)).hexdigest()
+    return hashlib.sha256().hexdigest()
 
 
 class Metrics:

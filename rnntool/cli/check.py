@@ -86,7 +86,7 @@ def _findings(path: str, threads: int | None, *, with_sum: bool) -> Iterator[Fin
     yield _settings(run)
     if os.path.exists(run.metrics):
         yield _metrics(run)
-    for part in ("train", "valid"):
+    for part in ("train", "train-source", "valid", "valid-source"):
         corpus = os.path.join(run.corpus, part)
         if os.path.exists(os.path.join(corpus, "corpus.json")):
             yield _corpus(corpus)
@@ -107,6 +107,7 @@ def _settings(run: RunDirectory) -> Finding:
 def _metrics(run: RunDirectory) -> Finding:
     """Every line a record, their steps rising, and all there that the newest state counts on."""
     from rnntool.checkpoint.metrics import read_metrics
+    from rnntool.checkpoint.run import hash_of
 
     try:
         for _ in read_metrics(run.metrics):
@@ -116,29 +117,32 @@ def _metrics(run: RunDirectory) -> Finding:
         return Finding(run.metrics, f"line {line}: {error.what}" if line else error.what)
     size = os.path.getsize(run.metrics)
     for _, state in run.states()[:1]:
-        needed = _metrics_length(state)
+        name, (needed, sha256) = os.path.basename(state), _metrics_of(state)
         if needed > size:
-            return Finding(run.metrics, f"{size} bytes; {os.path.basename(state)} counts on {needed}")
+            return Finding(run.metrics, f"{size} bytes; {name} counts on {needed}")
+        if sha256 and hash_of(run.metrics, needed) != sha256:
+            return Finding(run.metrics, f"its content is not what {name} counts on")
     return Finding(run.metrics)
 
 
-def _metrics_length(state: str) -> int:
-    """The bytes of metrics.jsonl that belong to a state; 0 if it does not say."""
+def _metrics_of(state: str) -> tuple[int, str]:
+    """The bytes of metrics.jsonl that belong to a state, and their hash; 0 or nothing if it does not say."""
     from rnntool.checkpoint.container import read_facts
 
     try:
-        length = read_facts(state).get("metrics_length")
+        facts = read_facts(state)
     except RnntoolError:  # damaged; that is another file's finding
-        return 0
-    return length if isinstance(length, int) else 0
+        return 0, ""
+    length, sha256 = facts.get("metrics_length"), facts.get("metrics_sha256")
+    return length if isinstance(length, int) else 0, sha256 if isinstance(sha256, str) else ""
 
 
 def _corpus(directory: str) -> Finding:
     """The ids of a text, kept while a run lasts."""
-    from rnntool.text.corpus import open_corpus
+    from rnntool.text.corpus import verify_corpus
 
     try:
-        open_corpus(directory)
+        verify_corpus(directory)
     except RnntoolError as error:
         return Finding(directory, error.what)
     return Finding(directory)
@@ -172,13 +176,15 @@ def _container(path: str, begun: models.Begun | None = None, *, with_sum: bool) 
     """A model or a state: its hash, its parts, its weights."""
     from rnntool.checkpoint.container import read_container, read_facts
     from rnntool.checkpoint.model import check_finite
+    from rnntool.checkpoint.run import read_state, step_of
     from rnntool.score.normalization import TOLERANCE, deviation_from_one
     from rnntool.text.files import is_regular
 
     try:
         # A pipe can be read only once, and is taken for a model.
         if is_regular(path) and read_facts(path).get("kind") == "state":
-            _, tensors = read_container(path, "state")
+            step = step_of(path)
+            _, tensors = read_container(path, "state") if step is None else read_state(path, step)
             check_finite(path, tensors, "damaged")
         else:
             model = models.load_network(begun or models.begin(path))

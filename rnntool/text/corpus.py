@@ -231,12 +231,31 @@ def _writing(vocabulary: Vocabulary, directory: str) -> Iterator[_Writer]:
             yield writer
             if not writer.num_tokens:
                 raise InputError(", ".join(shown(entry.path) for entry in writer.entries), "no tokens")
-        _write_facts(directory, vocabulary, writer.entries)
+        _write_facts(directory, vocabulary, writer)
     except BaseException:
         if is_new:
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
         raise
+
+
+def verify_corpus(directory: str) -> None:
+    """Read a corpus to its end, and compare it with the hashes that were written with it, if there are any.
+
+    Raises:
+        ModelError: it is none, or damaged.
+    """
+    open_corpus(directory)
+    facts = _read_facts(os.path.join(directory, FACTS))
+    for name in (IDS, ENDS) if facts.get("sha256") else ():
+        path = os.path.join(directory, name)
+        try:
+            with open(path, "rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(path, error.strerror or str(error)) from None
+        if found != facts["sha256"].get(name):
+            raise ModelError(path, f"damaged: its content does not have the hash that {FACTS} names")
 
 
 def open_corpus(directory: str) -> Corpus:
@@ -320,6 +339,12 @@ class _Writer:
         self.num_lines = 0
         self.num_tokens = 0
         self.entries: list[CorpusSource] = []
+        self._hashes = {IDS: hashlib.sha256(), ENDS: hashlib.sha256()}
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of what has been written, by the names of the files."""
+        return {name: found.hexdigest() for name, found in self._hashes.items()}
 
     def begin(self, source: Source) -> None:
         """What comes next is of this source."""
@@ -360,8 +385,9 @@ class _Writer:
         ids, num_oov = self.vocabulary.encode_block(block)
         ends = np.flatnonzero(ids == self.vocabulary.eos_id).astype("<i8") + (self.num_tokens + 1)
         assert len(ends) == block.count(b"\n"), "no unit makes </s> of anything but the end of a line"
-        self.ids.write(ids.astype(self.dtype).tobytes())
-        self.ends.write(ends.tobytes())
+        for name, file, data in ((IDS, self.ids, ids.astype(self.dtype)), (ENDS, self.ends, ends)):
+            file.write(data.tobytes())
+            self._hashes[name].update(data.tobytes())
         self.num_tokens += len(ids)
         self.num_lines += len(ends)
         return num_oov
@@ -379,7 +405,8 @@ def _stamp(path: str) -> tuple[int | None, int | None]:
     return found.st_size, found.st_mtime_ns
 
 
-def _write_facts(directory: str, vocabulary: Vocabulary, sources: Sequence[CorpusSource]) -> None:
+def _write_facts(directory: str, vocabulary: Vocabulary, writer: _Writer) -> None:
+    sources = writer.entries
     facts = {
         "format": FORMAT,
         "vocabulary": vocabulary.digest,
@@ -389,6 +416,7 @@ def _write_facts(directory: str, vocabulary: Vocabulary, sources: Sequence[Corpu
         "num_tokens": sum(source.num_tokens for source in sources),
         "sources": [asdict(source) for source in sources],
     }
+    facts["sha256"] = {**writer.hashes, FACTS: _hash_of(facts)}
     sync_directory(directory)
     data = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=True).encode() + b"\n"
     write_whole(os.path.join(directory, FACTS), data)
@@ -405,7 +433,16 @@ def _read_facts(path: str) -> dict[str, Any]:
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         found = facts.get("format") if isinstance(facts, dict) else None
         raise ModelError(path, f"corpus format {found}; this rnntool reads {FORMAT}")
+    hashes = facts.get("sha256", {})  # an older version's names none
+    if hashes and (not isinstance(hashes, dict) or hashes.get(FACTS) != _hash_of(facts)):
+        raise ModelError(path, "damaged: its content does not have the hash that it names")
     return facts
+
+
+def _hash_of(facts: dict[str, Any]) -> str:
+    """SHA-256 of facts but for the hashes among them."""
+    rest = {name: value for name, value in facts.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _mapped(path: str, dtype: str, length: int) -> NDArray[Any]:

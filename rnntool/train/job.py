@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -19,9 +20,19 @@ from rnntool.data.batch import Batches
 from rnntool.data.lines import LineBatches
 from rnntool.data.pairs import PairBatches
 from rnntool.data.stream import StreamBatches
-from rnntool.errors import InputError, ModelError, OptionError, TrainingError
+from rnntool.errors import InputError, ModelError, OptionError, RnntoolWarning, TrainingError
 from rnntool.models.network import Network, build_network
-from rnntool.text.corpus import Corpus, CorpusSource, hold_out, open_corpus, parse_source, write_corpus, write_pairs
+from rnntool.text.corpus import (
+    FACTS,
+    Corpus,
+    CorpusSource,
+    hold_out,
+    open_corpus,
+    parse_source,
+    verify_corpus,
+    write_corpus,
+    write_pairs,
+)
 from rnntool.text.cutting import Cutter
 from rnntool.text.files import read_lines, shown
 from rnntool.text.vocabulary import Vocabulary, read_vocabulary
@@ -33,6 +44,10 @@ _DEFAULTS = {
     for field in fields(config)
 }
 """Of settings, as config.toml spells them."""
+
+
+VERIFIED = 1 << 30
+"""Bytes of ids up to which a corpus is read to its end before a run goes on with it; that takes a second at most."""
 
 
 @dataclass(frozen=True)
@@ -357,9 +372,14 @@ def _corpus(texts: tuple[str, ...], vocabulary: Vocabulary, directory: str) -> C
 def _kept(texts: tuple[str, ...], vocabulary: Vocabulary, directory: str) -> Corpus | None:
     """The corpus that is there, if it is that of the texts as they are."""
     sources = [parse_source(text) for text in texts]
+    if not os.path.exists(os.path.join(directory, FACTS)):
+        return None
     try:
         corpus = open_corpus(directory)
-    except ModelError:
+        if corpus.ids.nbytes <= VERIFIED:
+            verify_corpus(directory)
+    except ModelError as error:
+        warnings.warn(RnntoolWarning(error.where, f"{error.what}; the text is read again"), stacklevel=2)
         return None
     same = [(s.path, s.weight, s.fraction) for s in corpus.sources] == [(s.path, s.weight, s.fraction) for s in sources]
     return corpus if same and corpus.vocabulary_digest == vocabulary.digest and corpus.unchanged() else None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rnntool.checkpoint.container import Facts
+from rnntool.checkpoint.run import hash_of
 from rnntool.data.batch import Position
 from rnntool.errors import ModelError
 from rnntool.train.optimizer import Memory
@@ -84,6 +85,7 @@ def save_state(trainer: Trainer, metrics_length: int) -> str:
         "schedule": trainer.schedule.memory,
         "average": trainer.average.memory,
         "metrics_length": metrics_length,
+        "metrics_sha256": hash_of(trainer.run.metrics, metrics_length),
         **_identity(trainer),
     }
     tensors: dict[str, Tensor] = {f"weights.{name}": p for name, p in trainer.parameters.items()}
@@ -133,7 +135,8 @@ def load_state(trainer: Trainer) -> bool:
     trainer.best_weights = {name: tensor.to(device) for name, tensor in parts.get("best", {}).items()}
     carried = parts.get("carried", {})
     trainer.carried = tuple(carried[str(index)].to(device) for index in range(len(carried)))
-    trainer.run.cut_metrics(facts["metrics_length"])
+    trainer.run.cut_metrics(facts["metrics_length"], facts.get("metrics_sha256"))
+    trainer.run.warn_of_damaged_models()
     return True
 
 

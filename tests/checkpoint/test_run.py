@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnntool.checkpoint.run import STATES_KEPT, Metrics, RunDirectory, find_model
+from rnntool.checkpoint.run import STATES_KEPT, Metrics, RunDirectory, find_model, hash_of
 from rnntool.errors import ModelError, OutputError, RnntoolWarning, TrainingError
 
 TENSORS = {"x": torch.ones(3)}
@@ -215,6 +215,40 @@ def test_a_run_of_damaged_states_alone_does_not_begin_anew(run: RunDirectory) ->
     with pytest.warns(RnntoolWarning), pytest.raises(ModelError) as refused:
         run.load_state()
     assert str(refused.value) == f"{run.path}: no state is left that can be resumed"
+
+
+@pytest.mark.parametrize("name", ["best.rnn", "last.rnn", "metrics.jsonl"])
+def test_a_run_whose_states_are_gone_does_not_begin_anew(run: RunDirectory, name: str) -> None:
+    """An empty metrics.jsonl is there before the first state."""
+    Path(run.metrics).touch()
+    assert run.load_state() is None
+    Path(run.path, name).write_text("something")
+    with pytest.raises(ModelError) as refused:
+        run.load_state()
+    assert str(refused.value) == f"{run.path}: no state is left that can be resumed"
+
+
+def test_a_state_under_the_name_of_another_is_passed_over(run: RunDirectory) -> None:
+    for step in (1, 2):
+        run.save_state(step, {"place": {"step": step}}, TENSORS)
+    newest, before = (Path(path) for _, path in run.states())
+    newest.write_bytes(before.read_bytes())
+    with pytest.warns(RnntoolWarning) as warned:
+        found = run.load_state()
+    assert found is not None
+    assert found[0]["place"] == {"step": 1}
+    what = "this is the state after update 1, not 2; going back to the one before"
+    assert [str(warning.message) for warning in warned] == [f"{newest}: {what}"]
+
+
+def test_metrics_that_are_not_what_a_state_counts_on_are_named(run: RunDirectory) -> None:
+    Path(run.metrics).write_bytes(b"abc")
+    run.cut_metrics(2, hash_of(run.metrics, 2))
+    Path(run.metrics).write_bytes(b"ax")
+    with pytest.warns(RnntoolWarning) as warned:
+        run.cut_metrics(2, hash_of("/dev/null", 2))
+    what = "damaged: its content is not what the state counts on; the run goes on with what is there"
+    assert [str(warning.message) for warning in warned] == [f"{run.metrics}: {what}"]
 
 
 def test_metrics_are_cut_to_what_a_state_vouches_for_and_go_on_from_there(run: RunDirectory) -> None:

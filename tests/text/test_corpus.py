@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 from rnntool.errors import InputError, ModelError, OptionError
-from rnntool.text.corpus import Corpus, Source, hold_out, open_corpus, parse_source, write_corpus, write_pairs
+from rnntool.text.corpus import (
+    Corpus,
+    Source,
+    hold_out,
+    open_corpus,
+    parse_source,
+    verify_corpus,
+    write_corpus,
+    write_pairs,
+)
 from rnntool.text.counting import build, count
 from rnntool.text.vocabulary import Vocabulary
 
@@ -117,10 +126,29 @@ def test_a_damaged_corpus_is_refused(corpus: Corpus) -> None:
     assert refused("corpus.json", json.dumps({**facts, "format": 9}).encode()).endswith(
         "format 9; this rnntool reads 1"
     )
+    unlike = "corpus.json: damaged: its content does not have the hash that it names"
+    assert refused("corpus.json", json.dumps({**facts, "vocab_size": 99}).encode()) == unlike
+    assert refused("corpus.json", json.dumps({**facts, "sha256": [1]}).encode()) == unlike
+    del facts["sha256"]  # as an older version wrote them
     for key in ("sources", "num_tokens", "dtype"):
         broken = json.dumps({**facts, key: "x"}).encode()
         assert refused("corpus.json", broken) == "corpus.json: damaged, or not rnntool's"
     open_corpus(str(directory))
+    (directory / "corpus.json").write_text(json.dumps(facts))
+    verify_corpus(str(directory))
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "ends.bin"])
+def test_a_flip_of_a_bit_among_the_ids_is_found_by_who_reads_them_all(corpus: Corpus, name: str) -> None:
+    verify_corpus(corpus.directory)
+    path = Path(corpus.directory, name)
+    data = bytearray(path.read_bytes())
+    data[2] ^= 1
+    path.write_bytes(data)
+    open_corpus(corpus.directory)
+    with pytest.raises(ModelError) as caught:
+        verify_corpus(corpus.directory)
+    assert str(caught.value) == f"{path}: damaged: its content does not have the hash that corpus.json names"
 
 
 def test_the_last_lines_of_every_source_are_held_out(tmp_path: Path, vocabulary: Vocabulary) -> None:
