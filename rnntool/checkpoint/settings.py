@@ -39,7 +39,9 @@ def read_settings(path: str) -> Settings:
             return tomllib.load(file)
     except OSError as error:
         raise InputError(path, error.strerror or str(error)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise InputError(path, "not TOML: too deep") from None
+    except ValueError as error:  # no TOML, no UTF-8, or a number of too many digits
         raise InputError(path, f"not TOML: {error}") from None
 
 

@@ -181,9 +181,9 @@ def _container(path: str, begun: models.Begun | None = None, *, with_sum: bool) 
     from rnntool.text.files import is_regular
 
     try:
-        # A pipe can be read only once, and is taken for a model.
-        if is_regular(path) and read_facts(path).get("kind") == "state":
-            step = step_of(path)
+        # In a run the name says what a file must be; a pipe can be read only once, and is taken for a model.
+        step, is_model = step_of(path), os.path.basename(path) in ("best.rnn", "last.rnn")
+        if step is not None or (not is_model and is_regular(path) and read_facts(path).get("kind") == "state"):
             _, tensors = read_container(path, "state") if step is None else read_state(path, step)
             check_finite(path, tensors, "damaged")
         else:

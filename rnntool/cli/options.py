@@ -421,16 +421,11 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: str | None) 
     """Make the keys of a TOML file the defaults of this command's options and, as `text`, of its operands."""
     if value is None or ctx.resilient_parsing:
         return
-    import tomllib
     from difflib import get_close_matches
 
-    try:
-        with open(value, "rb") as file:
-            settings = tomllib.load(file)
-    except OSError as error:
-        raise InputError(value, error.strerror or str(error)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(value, f"not TOML: {error}") from None
+    from rnntool.checkpoint.settings import read_settings
+
+    settings = read_settings(value)
     names = {
         name.removeprefix("--"): other
         for other in ctx.command.params

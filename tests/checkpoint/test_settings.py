@@ -74,3 +74,17 @@ def test_differences_name_the_option_and_both_values() -> None:
         "--tied was True, is not given",
         "--dropout was not given, is 0.5",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("a = " + "[" * 5000, "not TOML: too deep"), ("a = " + "1" * 5000, "not TOML: ")],
+    ids=["deep", "long"],
+)
+def test_settings_that_no_one_would_write_are_refused(tmp_path: Path, text: str, what: str) -> None:
+    """Depth and digits without end are other errors in Python than those of TOML."""
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as refused:
+        read_settings(str(path))
+    assert refused.value.where == str(path) and refused.value.what.startswith(what)

@@ -124,3 +124,22 @@ def test_a_directory_of_something_else_is_no_run(run: Run, tmp_path: Path) -> No
 
 def test_something_is_named(run: Run) -> None:
     assert run("check").status == 2
+
+
+def test_a_file_of_a_run_must_be_what_its_name_says(run: Run, copied: Path) -> None:
+    state = next(iter(copied.glob("state-*.rnn")))
+    best = (copied / "best.rnn").read_bytes()
+    (copied / "best.rnn").write_bytes(state.read_bytes())
+    (copied / "state-1.rnn").write_bytes(state.read_bytes())
+    state.write_bytes(best)
+    found = findings(run("check", copied).out)
+    step = state.name.removeprefix("state-").removesuffix(".rnn")
+    assert found["best.rnn"] == "this is a state file, not a model file"
+    assert found[state.name] == "this is a model file, not a state file"
+    assert found["state-1.rnn"] == f"this is the state after update {step}, not 1"
+
+
+def test_metrics_that_are_not_those_of_the_state_are_named(run: Run, copied: Path) -> None:
+    metrics = copied / "metrics.jsonl"
+    metrics.write_text(metrics.read_text().replace('"lr": 0.', '"lr": 9.', 1))
+    assert findings(run("check", copied).out)["metrics.jsonl"].startswith("its content is not what state-")

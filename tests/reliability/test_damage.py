@@ -26,6 +26,7 @@ from tests.reliability.conftest import LM, assert_same, trials
 
 MUTATIONS = 60
 PAGE = 4096
+MODELS = (Path("best.rnn"), Path("last.rnn"))
 LINE = f"{LM} --max-epochs 1 --save-every 0s --quiet".replace("--batch-size 4", "--batch-size 8").split()
 STEP = 9
 """Updates that are done when the damage comes: more than half, and a validation."""
@@ -129,8 +130,11 @@ def expect(sitting: Sitting, path: Path, directory: Path, whole: Path) -> None:
         assert name == "config.toml", f"a run can go on without {name}: {sitting}"
         return
     if re.match("state|corpus|metrics|best|last", name) and name != f"state-{STEP - 2}.rnn":
+        named = (
+            f"{path.parent}/" if name.startswith("corpus") else f"{path}: "
+        )  # a hash that is wrong is another file's
         is_behind = re.fullmatch(r"state-(\d+)\.rnn", name) and name != f"state-{STEP}.rnn"
-        assert is_behind or any(said.startswith(f"{path}: ") for said in sitting.said), sitting
+        assert is_behind or any(said.startswith(named) for said in sitting.said), sitting
     if name == "metrics.jsonl":
         for model in ("best.rnn", "last.rnn"):
             assert (directory / model).read_bytes() == (whole / model).read_bytes()
@@ -158,7 +162,8 @@ def test_a_damaged_file_is_named_or_does_no_harm(stopped: Path, whole: Path, tmp
             wrong = {named for named, what in found.items() if what}
             is_harmless = name.name == "lock" or (name.name == "config.toml" and not wrong)
             is_harmless |= name.name == "metrics.jsonl" and data.startswith(contents[name])
-            is_harmless |= name.name in ("best.rnn", "last.rnn") and not wrong and data in contents.values()
+            is_harmless |= name.name == "corpus.json" and data.rstrip() == contents[name].rstrip()
+            is_harmless |= name in MODELS and data in [contents[model] for model in MODELS]
             assert is_harmless or any(str(path).startswith(named) for named in wrong), found
             assert all(str(path).startswith(named) for named in wrong), found
             if name.name == "best.rnn" and not is_harmless:
