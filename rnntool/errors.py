@@ -47,6 +47,14 @@ class TrainingError(RnntoolError):
     """A run that cannot go on: diverged, out of memory, or its directory unusable."""
 
 
+class Diverged(TrainingError):
+    """A run whose loss will not come back; processes that train together all find it at the same update."""
+
+
+class Lost(TrainingError):
+    """Another process of those that train together went away, or does not answer."""
+
+
 class DeviceError(RnntoolError):
     """A device that was asked for and is not there."""
 

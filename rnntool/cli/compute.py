@@ -14,7 +14,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from rnntool.cli import report
-from rnntool.errors import DeviceError
+from rnntool.config.ranks import ALONE, Ranks
+from rnntool.errors import DeviceError, OptionError
 
 if TYPE_CHECKING:
     import torch
@@ -28,16 +29,18 @@ CGROUP = "/sys/fs/cgroup"
 """Where Linux shows its control groups."""
 
 
-def prepare(threads: int | None, device: str, *, deterministic: bool = False) -> torch.device:
+def prepare(threads: int | None, device: str, *, deterministic: bool = False, ranks: Ranks = ALONE) -> torch.device:
     """Import torch with the right number of threads and find the device.
 
     Args:
         threads: how many to compute with; None for OMP_NUM_THREADS, else as many as `allotted_threads` finds.
         device: `auto` (the first CUDA device, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
         deterministic: whether a GPU is to give the same bits every time; a processor always does.
+        ranks: which of several processes this is: they divide the processors that they share, and take a GPU each.
 
     Raises:
         DeviceError: the device is not there; says which are.
+        OptionError: several processes want the same GPU.
     """
     _keep_freed_memory()
     if deterministic:
@@ -45,17 +48,21 @@ def prepare(threads: int | None, device: str, *, deterministic: bool = False) ->
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if threads is None:
         asked = os.environ.get("OMP_NUM_THREADS", "")
-        threads = int(asked) if asked.isdecimal() and int(asked) > 0 else allotted_threads()
+        threads = int(asked) if asked.isdecimal() and int(asked) > 0 else max(1, allotted_threads() // ranks.crowd)
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
 
     import torch
 
     torch.set_num_threads(threads)
     present = _devices_present()
+    num_gpus = sum(each.startswith("cuda") for each in present)
     if device == "auto":
-        device = present[1] if len(present) > 1 and present[1].startswith("cuda") else "cpu"
-    elif device == "cuda":
-        device = "cuda:0"
+        device = "cuda" if num_gpus else "cpu"
+    if device.startswith("cuda:") and ranks.local_size > 1:
+        raise OptionError("--device", f"{device} cannot be that of {ranks.local_size} processes", "--device cuda")
+    if device == "cuda":
+        # a task of srun's may see nothing but its own
+        device = f"cuda:{0 if num_gpus == 1 and ranks.crowd == 1 else ranks.local_rank}"
     if device not in present:
         raise DeviceError("--device", f"no {device} here; present: {', '.join(present)}", "--device auto")
     if deterministic and device.startswith("cuda"):

@@ -184,7 +184,7 @@ def _run(arguments: list[str]) -> int:
 
         return shell_complete(toolkit, {}, "rnntool", "_RNNTOOL_COMPLETE", instruction)
     try:
-        with toolkit.make_context("rnntool", arguments) as context:
+        with toolkit.make_context("rnntool", list(arguments), obj=tuple(arguments)) as context:
             result = toolkit.invoke(context)
     except click.exceptions.Exit as exit:
         return exit.exit_code

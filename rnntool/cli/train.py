@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from dataclasses import MISSING, fields
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from rnntool.cli import compute, options
+from rnntool.cli import compute, launch, options, supervisor
 from rnntool.cli.stopping import stopping
 from rnntool.config.network import CONTEXTS, NetworkConfig
 from rnntool.config.output import NOT_SMOOTHED
 from rnntool.config.presets import FOR_PAIRS, PRESETS
+from rnntool.config.ranks import Ranks
 from rnntool.config.source import WHENS
 from rnntool.config.training import AVERAGES, JUDGEMENTS, OPTIMIZERS, SCHEDULES, UNKNOWNS, TrainingConfig
 from rnntool.errors import OptionError
@@ -43,6 +46,9 @@ _INERT = (
     "watch",
     "graph",
     "preset",
+    "procs",
+    "max_restarts",
+    "dist_timeout",
 )
 """Parameters that change how a run is carried out, but nothing that it computes."""
 
@@ -334,6 +340,25 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @options.option(
     "--save-every", section=RUN, type=_Duration(), metavar="TIME", default="10m", help="Save between validations, too."
 )
+@options.option(
+    "--procs", section=RUN, type=click.IntRange(1, 1024), metavar="N", default=1, help="Train with N processes here."
+)
+@options.option(
+    "--max-restarts",
+    section=RUN,
+    type=click.IntRange(0),
+    metavar="N",
+    default=3,
+    help="How often --procs begins again from the last state if one dies.",
+)
+@options.option(
+    "--dist-timeout",
+    section=RUN,
+    type=_Duration(),
+    metavar="TIME",
+    default="5m",
+    help="Give up other processes that do not answer for TIME.",
+)
 @options.option("--watch", section=RUN, is_flag=True, help="Measure the gradient by lag at validations.")
 @options.option("--explain", section=RUN, is_flag=True, help="Say how the network is computed.")
 @options.option("--dry-run", section=RUN, is_flag=True, help="Say what would be trained, and stop.")
@@ -345,7 +370,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @options.verbose
 @options.color
 @options.text
-def command(**given: Any) -> None:
+def command(**given: Any) -> int | None:
     """Train a recurrent language model on TEXT, one sentence per line.
 
     Writes a run directory: best.rnn and last.rnn, models; metrics.jsonl, the course of the run; config.toml, all settings;
@@ -381,8 +406,33 @@ def command(**given: Any) -> None:
         raise OptionError("--init-range", f"the first weights are those of {given['init']}")
     if training.label_smoothing and network.parsed_output.kind in NOT_SMOOTHED:
         raise OptionError("--label-smoothing", f"--output {network.output} does not meet the other words in training")
+    ranks = _ranks(given, training)
+    if given["procs"] > ranks.size and not given["dry_run"]:
+        command = [sys.executable, "-m", "rnntool", *click.get_current_context().find_root().obj]
+        limits = {name: given[name] for name in ("procs", "max_restarts")}
+        return supervisor.supervise(command, given["out"], **limits)
     with stopping(given["out"]) as stop:
-        _carry_out(given, settings, network, training, stop)
+        _carry_out(given, settings, network, training, stop, ranks)
+    return None
+
+
+def _ranks(given: dict[str, Any], training: TrainingConfig) -> Ranks:
+    """Which of several processes this is, if there are, or will be, several."""
+    ranks = launch.ranks_of(os.environ, patience=given["dist_timeout"])
+    size = max(given["procs"], ranks.size)
+    if given["procs"] not in (1, size) or (ranks.size > 1 and given["procs"] not in (1, ranks.size)):
+        raise OptionError("--procs", f"{given['procs']}, and this is one of {ranks.size} processes already")
+    if size == 1:
+        return ranks
+    if training.batch_size < size and not training.batch_tokens:
+        what = f"{training.batch_size} columns cannot be divided among {size} processes"
+        raise OptionError("--batch-size", what, f"--batch-size {size}, or fewer processes")
+    for name in ("vocab", "src_vocab", "init"):
+        if given[name] == "-":
+            raise OptionError(
+                f"--{name.replace('_', '-')}", "every process reads it; the standard input has one", "a file"
+            )
+    return ranks
 
 
 def _check_pairs(given: dict[str, Any]) -> None:
@@ -453,10 +503,16 @@ def _has_sources(given: dict[str, Any]) -> bool:
 
 
 def _carry_out(
-    given: dict[str, Any], settings: dict[str, Any], network: NetworkConfig, training: TrainingConfig, stop: StopRequest
+    given: dict[str, Any],
+    settings: dict[str, Any],
+    network: NetworkConfig,
+    training: TrainingConfig,
+    stop: StopRequest,
+    ranks: Ranks,
 ) -> None:
     """Import torch and train, or rehearse it."""
-    device = compute.prepare(given["threads"], given["device"], deterministic=given["deterministic"])
+    supervisor.follow_leash()
+    device = compute.prepare(given["threads"], given["device"], deterministic=given["deterministic"], ranks=ranks)
     from rnntool.cli import training as carry_out
     from rnntool.train.job import Job
 
@@ -485,12 +541,12 @@ def _carry_out(
         watch=given["watch"],
         graph=given["graph"],
         explain=given["explain"],
-        force=given["force"],
+        force=given["force"] and not launch.restarts_of(os.environ),  # which is for the first start
     )
     if given["dry_run"]:
         carry_out.rehearse(job, manner)
     else:
-        carry_out.run(job, manner, stop)
+        carry_out.run(job, manner, stop, ranks)
 
 
 def _resolve(given: dict[str, Any]) -> tuple[dict[str, Any], NetworkConfig, TrainingConfig]:

@@ -13,16 +13,22 @@ import torch
 from rnntool.checkpoint.model import Model
 from rnntool.checkpoint.run import RunDirectory
 from rnntool.cli import report
+from rnntool.cli.launch import is_supervised
 from rnntool.cli.progress import watching
+from rnntool.cli.supervisor import LOST
+from rnntool.config.ranks import ALONE, Ranks
 from rnntool.data.batch import Batches
 from rnntool.data.pairs import PairBatches
+from rnntool.errors import Diverged, Lost, Stopped
 from rnntool.models.parts import plans
 from rnntool.nn.precision import product_dtype
 from rnntool.train import job as jobs
 from rnntool.train.job import Job, Texts
+from rnntool.train.judge import Judge
 from rnntool.train.loop import Trainer
-from rnntool.train.progress import StopRequest
+from rnntool.train.progress import Observer, Silent, StopRequest
 from rnntool.train.spending import Stopwatch, expect
+from rnntool.train.team import Team, join
 
 
 @dataclass(frozen=True)
@@ -48,43 +54,48 @@ class Manner:
     force: bool
 
 
-def run(job: Job, manner: Manner, stop: StopRequest) -> None:
-    """Train, or go on training, or say that it is done."""
+def run(job: Job, manner: Manner, stop: StopRequest, ranks: Ranks = ALONE) -> None:
+    """Train, or go on training, or say that it is done; with others, if this is one of several processes."""
+    if ranks.rank > 0:
+        report.manner.program += f": rank {ranks.rank}"
+    try:
+        team = join(ranks, manner.device)
+        try:
+            (_lead if team.is_leader else _follow)(job, manner, stop, team)
+        except (Stopped, Diverged) as error:  # all ranks alike
+            team.leave()
+            if team.is_leader:
+                raise
+            raise SystemExit(error.status) from None
+        team.leave()
+    except Lost:
+        if is_supervised():
+            raise SystemExit(LOST) from None
+        raise
+
+
+def _lead(job: Job, manner: Manner, stop: StopRequest, team: Team) -> None:
+    """All of a run that one process does, and this one's part of the rest."""
     directory = jobs.open_run(job, force=manner.force)
     try:
         if directory.finished and not manner.force:
+            team.tell(lambda: {"is_open": False})
             directory.drop_corpus()  # a kill may have come in between
             report.say(f"already finished: {directory.finished}; {directory.best}")
             return
         model = jobs.load_network(job)
         texts = jobs.open_texts(job, model, directory)
         jobs.begin(job, directory, force=manner.force)
-        job = jobs.settled(job, model.network, texts.train)
-        model = replace(model, provenance=_provenance(job, texts))
-        model.network.to(manner.device)
-        batches = _batches(job, model, texts, manner)
+        team.tell(lambda: {"is_open": True})
+        job, model, batches = _ready(job, model, texts, manner)
         judge = jobs.build_judge(job, model)
         _introduce(job, model, texts, batches)
+        if team.size > 1:
+            report.say(f"processes {team.size}, each with a part of every batch of {job.training.batch_size}")
         if manner.explain:
             _explain(job, model, texts, batches.num_batches, manner.device)
         with watching(job.training.max_epochs) as view:
-            trainer = Trainer(
-                model,
-                job.training,
-                batches=batches,
-                valid=texts.valid,
-                valid_source=texts.valid_source,
-                judge=judge,
-                run=directory,
-                device=manner.device,
-                precision=job.precision,
-                save_every=manner.save_every,
-                max_time=manner.max_time,
-                watch=manner.watch,
-                graph=manner.graph,
-                observer=view,
-                stop=stop,
-            )
+            trainer = _trainer(job, model, texts, batches, directory, manner, stop, team, view, judge)
             reason = trainer.train()
         directory.drop_corpus()
         if manner.explain:
@@ -97,6 +108,58 @@ def run(job: Job, manner: Manner, stop: StopRequest) -> None:
         if not directory.has_run:
             directory.abandon()
         directory.release()
+
+
+def _follow(job: Job, manner: Manner, stop: StopRequest, team: Team) -> None:
+    """Another process's part of a run: nothing is written, and nothing said but errors."""
+    report.manner.quiet = True
+    if not team.tell(dict)["is_open"]:
+        return
+    directory = RunDirectory(job.directory)
+    model = jobs.load_network(job)
+    texts = jobs.open_texts(job, model, directory, are_there=True)
+    job, model, batches = _ready(job, model, texts, manner)
+    _trainer(job, model, texts, batches, directory, manner, stop, team, Silent()).train()
+
+
+def _ready(job: Job, model: Model, texts: Texts, manner: Manner) -> tuple[Job, Model, Batches]:
+    """What follows from the texts: settings that depend on their size, where the model comes from, batches."""
+    job = jobs.settled(job, model.network, texts.train)
+    model = replace(model, provenance=_provenance(job, texts))
+    model.network.to(manner.device)
+    return job, model, _batches(job, model, texts, manner)
+
+
+def _trainer(
+    job: Job,
+    model: Model,
+    texts: Texts,
+    batches: Batches,
+    directory: RunDirectory,
+    manner: Manner,
+    stop: StopRequest,
+    team: Team,
+    observer: Observer,
+    judge: Judge | None = None,
+) -> Trainer:
+    return Trainer(
+        model,
+        job.training,
+        batches=batches,
+        valid=texts.valid,
+        valid_source=texts.valid_source,
+        judge=judge,
+        run=directory,
+        device=manner.device,
+        precision=job.precision,
+        save_every=manner.save_every,
+        max_time=manner.max_time,
+        watch=manner.watch,
+        graph=manner.graph,
+        observer=observer,
+        stop=stop,
+        team=team,
+    )
 
 
 def rehearse(job: Job, manner: Manner) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor
@@ -48,10 +48,12 @@ class Batch:
         keep: after how many inputs the state is taken that the next window starts from; None: after the last.
         mask: which targets count, (S, B); None if all do.
         weights: of the targets in the loss, (S, B); None if all are one.
-        num_tokens: how many targets count.
+        num_tokens: how many targets count, in all columns, also those of other processes.
         then: the place after this batch.
         progress: share of the epoch that is done after this batch, in (0, 1].
         source: what the streams are conditioned on; None in a language model.
+        first_column: where in the whole batch these columns begin.
+        num_columns: columns of the whole batch; None: these are all.
     """
 
     inputs: Tensor
@@ -64,6 +66,30 @@ class Batch:
     then: Position
     progress: float
     source: SourceBatch | None = None
+    first_column: int = 0
+    num_columns: int | None = None
+
+    @property
+    def share(self) -> float:
+        """How much of the whole batch these columns are, 0 to 1."""
+        return 1.0 if self.num_columns is None else self.inputs.shape[1] / self.num_columns
+
+    def part(self, first: int, end: int) -> Batch:
+        """The columns from `first` to before `end`."""
+
+        def cut(x: Tensor) -> Tensor:
+            return x[:, first:end].contiguous()
+
+        return replace(
+            self,
+            inputs=cut(self.inputs),
+            targets=cut(self.targets),
+            mask=None if self.mask is None else cut(self.mask),
+            weights=None if self.weights is None else cut(self.weights),
+            source=self.source and SourceBatch(cut(self.source.ids), self.source.lengths[first:end]),
+            first_column=first,
+            num_columns=self.inputs.shape[1],
+        )
 
     @property
     def ends_epoch(self) -> bool:

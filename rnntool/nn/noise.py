@@ -26,6 +26,8 @@ class Noise:
         recurrent: rate for the units that recurrent products read, drawn once per window for all streams.
         weight: rate for single weights of the recurrent matrices, drawn once per window.
         locked: whether the masks of input, layer and output are held over time.
+        columns: which columns of how many x has, as the first one and the number; None for all.  Masks are drawn for all,
+            so that columns have the same ones wherever they are computed.
     """
 
     generator: torch.Generator
@@ -36,12 +38,17 @@ class Noise:
     recurrent: float = 0.0
     weight: float = 0.0
     locked: bool = False
+    columns: tuple[int, int] | None = None
 
     def drop(self, x: Tensor, rate: float) -> Tensor:
         """x (T, B, ·) with a share of its elements zero; the same ones at every t if locked."""
         if not rate:
             return x
-        return x * self._mask((1, *x.shape[1:]) if self.locked else x.shape, rate, x)
+        num_steps, num_columns = 1 if self.locked else len(x), x.shape[1]
+        if self.columns is None:
+            return x * self._mask((num_steps, *x.shape[1:]), rate, x)
+        first, number = self.columns
+        return x * self._mask((num_steps, number, *x.shape[2:]), rate, x)[:, first : first + num_columns]
 
     def drop_words(self, x: Tensor, words: Tensor, vocab_size: int) -> Tensor:
         """Embeddings x (T, B, E) of `words` (T, B), zero wherever one of a share of the vocabulary stands."""

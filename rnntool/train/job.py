@@ -187,28 +187,49 @@ class Texts:
     valid_source: Corpus | None = None
 
 
-def open_texts(job: Job, model: Model, run: RunDirectory) -> Texts:
+def open_texts(job: Job, model: Model, run: RunDirectory, *, are_there: bool = False) -> Texts:
     """The texts as ids in the run directory; read only if they are not there already.
 
+    Args:
+        job: the run.
+        model: with the vocabularies.
+        run: its directory.
+        are_there: whether another process has just put them there.
+
     Raises:
+        ModelError: another process has, but they cannot be seen from here.
         InputError: a text cannot be read, or holds nothing, or has another number of lines than its source.
     """
-    train, train_source = _sides(job.texts, job.sources, model, run, "train", are_pairs=job.has_pairs)
+
+    def sides(
+        texts: tuple[str, ...], sources: tuple[str, ...], name: str, *, are_pairs: bool
+    ) -> tuple[Corpus, Corpus | None]:
+        if are_there:
+            source = None if model.source_vocabulary is None else open_corpus(_place_of(run, f"{name}-source"))
+            return open_corpus(_place_of(run, name)), source
+        return _sides(texts, sources, model, run, name, are_pairs=are_pairs)
+
+    train, train_source = sides(job.texts, job.sources, "train", are_pairs=job.has_pairs)
     valid_source = None
     if not job.valid:
         train, valid = hold_out(train, job.training.hold_out)
         if train_source is not None:
             train_source, valid_source = hold_out(train_source, job.training.hold_out)
         return Texts(train, valid, train_source, valid_source)
-    valid, valid_source = _sides(job.valid, job.valid_sources, model, run, "valid", are_pairs=job.valid_has_pairs)
+    valid, valid_source = sides(job.valid, job.valid_sources, "valid", are_pairs=job.valid_has_pairs)
     return Texts(train, valid, train_source, valid_source)
+
+
+def _place_of(run: RunDirectory, name: str) -> str:
+    """Where the ids of one side of a text are."""
+    return os.path.join(run.corpus, name)
 
 
 def _sides(
     texts: tuple[str, ...], sources: tuple[str, ...], model: Model, run: RunDirectory, name: str, *, are_pairs: bool
 ) -> tuple[Corpus, Corpus | None]:
     """Some texts, and what they are conditioned on, if there is anything."""
-    directory, source_directory = (os.path.join(run.corpus, each) for each in (name, f"{name}-source"))
+    directory, source_directory = _place_of(run, name), _place_of(run, f"{name}-source")
     if model.source_vocabulary is None:
         return _corpus(texts, model.vocabulary, directory), None
     if are_pairs:

@@ -12,7 +12,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from rnntool.checkpoint.run import Metrics, RunDirectory
 from rnntool.config.training import TrainingConfig
 from rnntool.data.batch import Batch, Batches, Position
 from rnntool.data.order import mix
-from rnntool.errors import OutputError, RnntoolWarning, Stopped, TrainingError
+from rnntool.errors import Diverged, OutputError, RnntoolWarning, Stopped, TrainingError
 from rnntool.nn.cells.cell import State
 from rnntool.nn.precision import product_dtype
 from rnntool.score.pairs import score_corpora
@@ -39,6 +39,7 @@ from rnntool.train.schedule import Schedule
 from rnntool.train.spending import Stopwatch
 from rnntool.train.state import Place, Sums, load_state, save_state
 from rnntool.train.step import backward, noise_of
+from rnntool.train.team import Alone, Team
 from rnntool.train.watch import gradient_by_lag
 
 REPORTS_PER_EPOCH = 20
@@ -48,6 +49,21 @@ DIVERGED = 20.0
 
 FAILED_SAVES = 3
 """So many saves between validations may fail, one after the other, before the run gives up."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be done after an update.
+
+    Args:
+        status: of a stop, None if the run is to go on.
+        reason: of the stop.
+        save: whether it is time to.
+    """
+
+    status: int | None = None
+    reason: str = ""
+    save: bool = False
 
 
 class Trainer:
@@ -60,7 +76,7 @@ class Trainer:
         valid: the validation text as ids.
         valid_source: what its lines are conditioned on; None for a language model.
         judge: what scores translations of the validation text; None where perplexity decides.
-        run: where everything goes; created and locked.
+        run: where everything goes; created and locked, by the team's leader.
         device: where the network is.
         precision: of products, one of `rnntool.nn.precision.PRECISIONS`.
         save_every: seconds between states outside validations.
@@ -69,6 +85,7 @@ class Trainer:
         graph: whether a GPU records an update and replays it.
         observer: who is told.
         stop: who may ask for an end.
+        team: the processes that train together; None for this one alone.
     """
 
     def __init__(
@@ -89,6 +106,7 @@ class Trainer:
         graph: bool = True,
         observer: Observer,
         stop: StopRequest,
+        team: Team | None = None,
     ) -> None:
         self.model = model
         self.network = model.network
@@ -103,6 +121,7 @@ class Trainer:
         self.watch = watch
         self.observer = observer
         self.stop = stop
+        self.team = team or Alone()
 
         self.parameters = dict(self.network.named_parameters())
         rows, is_sparse = plan_rows(config, self.network)
@@ -116,11 +135,18 @@ class Trainer:
         self._dtype = product_dtype(precision, device)
         self._sparse = is_sparse and takes_rows(config, self.network)
         self._noise = noise_of(config, torch.Generator(device))
+        can_record = graph and self.team.size == 1
         self._recorder = build_recorder(
-            self.network, config, self.optimizer, noise=self._noise, dtype=self._dtype, is_wanted=graph
+            self.network,
+            config,
+            self.optimizer,
+            noise=self._noise,
+            dtype=self._dtype,
+            is_wanted=can_record,
         )
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
         self._failed_saves = 0
+        self._agreed: Wish | None = None
         self.stopwatch = Stopwatch()
 
     # --- the loop ----------------------------------------------------------------------------------------------------
@@ -134,6 +160,9 @@ class Trainer:
         """
         is_resumed = load_state(self)
         if not self.place.finished:
+            if not self.team.is_leader:
+                self._train(is_resumed)
+                return self.place.finished
             self._metrics = Metrics(self.run.metrics)
             try:
                 self._train(is_resumed)
@@ -163,7 +192,7 @@ class Trainer:
         """The rest of the current epoch."""
         group: list[Batch] = []
         for batch in self.batches.batches(self.place.position):
-            group.append(batch)
+            group.append(self.team.share(batch))
             if len(group) < self.config.accumulate and not batch.ends_epoch:
                 continue
             before = self.place.progress
@@ -233,15 +262,30 @@ class Trainer:
         """Take the gradients of a group of windows: its Σ −log P, their norm, and what they are to be divided by."""
         self.optimizer.zero_grad()
         nll = torch.stack([self._backward(batch, self.place.windows + n) for n, batch in enumerate(group)]).sum()
+        if self.team.size > 1:
+            nll = nll.new_tensor(self._add_up(float(nll)))
         norm, divisor = measure_gradients(
             self.parameters.values(), tokens=tokens, norm=self.config.clip, value=self.config.clip_value
         )
         return *torch.stack([nll, norm]).tolist(), divisor
 
+    def _add_up(self, nll: float) -> float:
+        """Make the gradients those of all ranks, agree on what comes next, and return the sum of all −log P."""
+        own = self._wish()
+        found = self.team.add_up(self.parameters.values(), [nll, float(own.save), float(own.status or 0)])
+        status, rank = max((int(status), rank) for rank, (_, _, status) in enumerate(found))
+        reason = own.reason or f"rank {rank} was asked to"
+        self._agreed = Wish(status or None, reason, save=bool(found[0][1]))
+        return sum(nll for nll, _, _ in found)
+
     def _backward(self, batch: Batch, window: int) -> Tensor:
         """Add one window's gradients and return its Σ −log P."""
         if batch.fresh:
             self._begin(batch)
+        if batch.num_columns is not None:
+            if not batch.inputs.shape[1]:
+                return self.network.embedding.new_zeros(())
+            self._noise.columns = (batch.first_column, batch.num_columns)
         self._seed(window)
         nll, self.carried = backward(
             self.network,
@@ -272,27 +316,18 @@ class Trainer:
             GivenUp: the run is asked to stop before the figures are known; nothing has changed, and it is still due.
         """
         with self.average.in_place():
-            tally = self._tally()
-            if not self._is_sound(tally.nll_per_token):
-                loss = f"validation loss is {tally.nll_per_token:.4g} after update {self.place.step}"
-                raise self._diverged(loss, tally.nll_per_token)
-            judged: dict[str, float] = {}
-            error = tally.nll_per_token
-            if self.judge is not None:
-                judged[f"valid_{self.judge.metric}"] = score = self.judge.score(self.network, self.stop)
-                error = 100 - score
+            found = self.team.tell(self._judged)
+            if "given_up" in found:
+                if self.team.size > 1:
+                    self._agreed = Wish(found["given_up"], self.stop.reason or "rank 0 was asked to")
+                raise GivenUp
+            nll = found["valid_nll"]
+            if not self._is_sound(nll):
+                raise self._diverged(f"validation loss is {nll:.4g} after update {self.place.step}", nll)
+            error = nll if self.config.metric == "ppl" else 100 - found[f"valid_{self.config.metric}"]
             self._elapse()
-            verdict = self.schedule.observe(tally.nll_per_token, error)
-            record = self._record()
-            record |= {"valid_nll": tally.nll_per_token, "valid_ppl": tally.ppl, **judged, "best": verdict.is_best}
-            if self.watch:
-                first = next(iter(self.batches.batches(Position())))
-                record["grad_by_lag"] = gradient_by_lag(self.network, first.inputs, first.targets)
-            self._write(record)
-            model = replace(self.model, metrics=self._metrics_of(tally) | judged)
-            if verdict.is_best:
-                save_model(self.run.best, model)
-            save_model(self.run.last, model)
+            verdict = self.schedule.observe(nll, error)
+            self._keep(found, verdict.is_best)
         self.average.observe(error)
         self._remember_best(verdict.is_best, verdict.roll_back)
         self.place.is_due = False
@@ -304,6 +339,42 @@ class Trainer:
             )
         self._save()
         self._elapse()
+
+    def _judged(self) -> dict[str, Any]:
+        """What the validation text says of the weights, as metrics.jsonl and model files name it.
+
+        If it is given up, the status of the stop that was asked for instead.
+        """
+        try:
+            tally = self._tally()
+            found: dict[str, Any] = {
+                "valid_nll": tally.nll_per_token,
+                "valid_ppl": tally.ppl,
+                "valid_tokens": tally.tokens,
+                "valid_sentences": tally.sentences,
+            }
+            if self.judge is not None and self._is_sound(tally.nll_per_token):
+                found[f"valid_{self.judge.metric}"] = self.judge.score(self.network, self.stop)
+        except GivenUp:
+            return {"given_up": self.stop.status}
+        return found
+
+    def _keep(self, found: dict[str, Any], is_best: bool) -> None:
+        """Report a validation, and write its models, if this is the one that writes."""
+        if not self.team.is_leader:
+            self.place.sums = Sums()
+            return
+        counted = ("valid_tokens", "valid_sentences")
+        record = self._record() | {name: value for name, value in found.items() if name not in counted}
+        record["best"] = is_best
+        if self.watch:
+            first = next(iter(self.batches.batches(Position())))
+            record["grad_by_lag"] = gradient_by_lag(self.network, first.inputs, first.targets)
+        self._write(record)
+        model = replace(self.model, metrics=self._metrics_of(found))
+        if is_best:
+            save_model(self.run.best, model)
+        save_model(self.run.last, model)
 
     def _tally(self) -> Tally:
         """The validation text under the network, exactly as `rnntool ppl` scores it, with the same `--unk`."""
@@ -355,19 +426,18 @@ class Trainer:
         }
 
     def _write(self, record: dict[str, Any]) -> None:
-        self._metrics.write(**record)
-        self.observer.reported(record)
+        if self.team.is_leader:
+            self._metrics.write(**record)
+            self.observer.reported(record)
         self.place.sums = Sums()
 
-    def _metrics_of(self, tally: Tally) -> dict[str, Any]:
+    def _metrics_of(self, found: dict[str, Any]) -> dict[str, Any]:
         """What a model file says of how it did."""
         return {
             "step": self.place.step,
             "epoch": round(self.place.progress, 4),
             "tokens": self.place.tokens,
-            "valid_ppl": tally.ppl,
-            "valid_tokens": tally.tokens,
-            "valid_sentences": tally.sentences,
+            **{name: value for name, value in found.items() if name != "valid_nll"},
             **({"valid_unk": self.config.unk} if self.config.unk != "count" else {}),
         }
 
@@ -381,21 +451,28 @@ class Trainer:
     # --- saving and stopping -----------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        save_state(self, self._metrics.length)
+        carried = self.team.whole(self.carried)
+        if self.team.is_leader:
+            save_state(self, carried, self._metrics.length)
         self._saved = time.monotonic()
         self._failed_saves = 0
 
-    def _pause(self) -> None:
-        """Between two updates: stop if asked to, save if it is time."""
+    def _wish(self) -> Wish:
+        """What this process would do now."""
         now = time.monotonic()
         if self.stop.status is None and self.max_time is not None and now - self._began >= self.max_time:
             self.stop.status, self.stop.reason = 75, f"--max-time {self.max_time:g} s is up"
-        if self.stop.status is not None:
+        return Wish(self.stop.status, self.stop.reason, save=now - self._saved >= self.save_every)
+
+    def _pause(self) -> None:
+        """Between two updates: stop if asked to, save if it is time; in a team, if all have heard of it."""
+        wish = self._agreed or self._wish()
+        if wish.status is not None:
             self._save()
-            what = f"stopped after update {self.place.step}: {self.stop.reason}; everything is saved"
-            raise Stopped(self.run.path, what, status=self.stop.status)
-        if now - self._saved >= self.save_every:
-            self._saved = now
+            what = f"stopped after update {self.place.step}: {wish.reason}; everything is saved"
+            raise Stopped(self.run.path, what, status=wish.status)
+        if wish.save:
+            self._saved = time.monotonic()
             try:
                 self._save()
             except OutputError as error:
@@ -418,11 +495,11 @@ class Trainer:
         """Whether a mean loss is one that training can come back from."""
         return math.isfinite(nll) and nll <= math.log(self.network.vocab_size) + DIVERGED
 
-    def _diverged(self, loss: str, nll: float) -> TrainingError:
+    def _diverged(self, loss: str, nll: float) -> Diverged:
         guess = f", guessing evenly has {math.log(self.network.vocab_size):.2f}" if math.isfinite(nll) else ""
         clip = f"--clip {self.config.clip / 4:g}" if self.config.clip else "--clip 1"
         what = f"{loss}{guess}; last good state: {self._newest_state()}"
-        return TrainingError(self.run.path, what, f"{clip}, or a smaller --lr")
+        return Diverged(self.run.path, what, f"{clip}, or a smaller --lr")
 
     def _explained(self, error: RuntimeError, batch: Batch) -> RuntimeError | TrainingError:
         """An out-of-memory error as one of ours; any other as it is."""

@@ -12,6 +12,7 @@ from rnntool.checkpoint.container import Facts
 from rnntool.checkpoint.run import hash_of
 from rnntool.data.batch import Position
 from rnntool.errors import ModelError
+from rnntool.nn.cells.cell import State
 from rnntool.train.optimizer import Memory
 
 if TYPE_CHECKING:
@@ -73,11 +74,12 @@ class Place:
     sums: Sums = field(default_factory=Sums)
 
 
-def save_state(trainer: Trainer, metrics_length: int) -> str:
+def save_state(trainer: Trainer, carried: State, metrics_length: int) -> str:
     """Write a state, durable, and return its path.
 
     Args:
         trainer: whose run it is.
+        carried: the hidden state of all columns, also those of other processes.
         metrics_length: bytes of metrics.jsonl that belong to it.
     """
     facts: Facts = {
@@ -91,7 +93,7 @@ def save_state(trainer: Trainer, metrics_length: int) -> str:
     tensors: dict[str, Tensor] = {f"weights.{name}": p for name, p in trainer.parameters.items()}
     tensors |= {f"average.{name}": weight for name, weight in trainer.average.weights.items()}
     tensors |= {f"best.{name}": weight for name, weight in trainer.best_weights.items()}
-    tensors |= {f"carried.{index}": s for index, s in enumerate(trainer.carried)}
+    tensors |= {f"carried.{index}": s for index, s in enumerate(carried)}
     for index, memory in trainer.optimizer.memory.items():
         tensors |= {f"optimizer.{index}.{key}": value for key, value in memory.items()}
     return trainer.run.save_state(trainer.place.step, facts, tensors)
@@ -103,25 +105,19 @@ def load_state(trainer: Trainer) -> bool:
     Raises:
         ModelError: all states are damaged, or they are of another network or text.
     """
-    found = trainer.run.load_state()
-    if found is None:
-        trainer.run.cut_metrics(0)
+    device = next(iter(trainer.parameters.values())).device
+    facts, tensors = _found(trainer, device)
+    with torch.no_grad():
+        for name, parameter in trainer.parameters.items():
+            parameter.copy_(tensors[f"weights.{name}"])
+    if not facts:
+        if trainer.team.is_leader:
+            trainer.run.cut_metrics(0)
         return False
-    facts, tensors = found
-    for name, now in _identity(trainer).items():
-        if facts.get(name) != now:
-            what = {"data": "text"}.get(name, name)
-            raise ModelError(
-                trainer.run.path, f"the {what} has changed since this run began", "--force, to begin again"
-            )
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
-    device = next(iter(trainer.parameters.values())).device
-    with torch.no_grad():
-        for name, parameter in trainer.parameters.items():
-            parameter.copy_(parts["weights"][name])
     try:
         trainer.optimizer.recall(_memory_of(parts.get("optimizer", {}), device))
     except ValueError as error:
@@ -134,10 +130,33 @@ def load_state(trainer: Trainer) -> bool:
     trainer.average.recall(facts["average"], {n: t.to(device) for n, t in parts.get("average", {}).items()})
     trainer.best_weights = {name: tensor.to(device) for name, tensor in parts.get("best", {}).items()}
     carried = parts.get("carried", {})
-    trainer.carried = tuple(carried[str(index)].to(device) for index in range(len(carried)))
-    trainer.run.cut_metrics(facts["metrics_length"], facts.get("metrics_sha256"))
-    trainer.run.warn_of_damaged_models()
+    trainer.carried = trainer.team.own(tuple(carried[str(index)].to(device) for index in range(len(carried))))
+    if trainer.team.is_leader:
+        trainer.run.cut_metrics(facts["metrics_length"], facts.get("metrics_sha256"))
+        trainer.run.warn_of_damaged_models()
     return True
+
+
+def _found(trainer: Trainer, device: torch.device) -> tuple[Facts, dict[str, Tensor]]:
+    """The newest undamaged state, as the team's leader found it; no facts, and the first weights, if the run begins."""
+    tensors: dict[str, Tensor] = {f"weights.{name}": p.detach() for name, p in trainer.parameters.items()}
+
+    def find() -> Facts:
+        nonlocal tensors
+        found = trainer.run.load_state()
+        if found is None:
+            return {}
+        facts, tensors = found
+        for name, now in _identity(trainer).items():
+            if facts.get(name) != now:
+                what = {"data": "text"}.get(name, name)
+                raise ModelError(
+                    trainer.run.path, f"the {what} has changed since this run began", "--force, to begin again"
+                )
+        return facts
+
+    facts = trainer.team.tell(find)
+    return facts, trainer.team.hand_out(tensors, device)
 
 
 def _identity(trainer: Trainer) -> Facts:

@@ -75,9 +75,9 @@ def backward(
         rows, targets, weights=weights, smoothing=config.label_smoothing, dtype=dtype, generator=noise.generator
     )
     if config.ar:
-        loss = loss + config.ar * batch.num_tokens * dropped.square().mean()
+        loss = loss + config.ar * batch.share * batch.num_tokens * dropped.square().mean()
     if config.tar and len(h) > 1:
-        loss = loss + config.tar * batch.num_tokens * (h[1:] - h[:-1]).square().mean()
+        loss = loss + config.tar * batch.share * batch.num_tokens * (h[1:] - h[:-1]).square().mean()
     if stopwatch:
         stopwatch.lap("output layer")
     loss.backward()  # type: ignore[no-untyped-call]

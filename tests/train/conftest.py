@@ -22,6 +22,7 @@ from rnntool.text.vocabulary import Vocabulary
 from rnntool.train.job import build_batches
 from rnntool.train.loop import Trainer
 from rnntool.train.progress import Silent, StopRequest
+from rnntool.train.team import Team
 
 CPU = torch.device("cpu")
 
@@ -110,6 +111,7 @@ def sit(texts: Texts, tmp_path: Path) -> Iterator[Sit]:
         max_time: float | None = None,
         save_every: float = 1e9,
         watch: bool = False,
+        team: Team | None = None,
         **options: Any,
     ) -> Trainer:
         for run in open_runs:
@@ -124,10 +126,11 @@ def sit(texts: Texts, tmp_path: Path) -> Iterator[Sit]:
         if double:
             network.double()
         run = RunDirectory(str(tmp_path / name))
-        run.create()
-        open_runs.append(run)
-        if not run.has_run:
-            Path(run.config).touch()
+        if team is None or team.is_leader:
+            run.create()
+            open_runs.append(run)
+            if not run.has_run:
+                Path(run.config).touch()
         corpus, is_paired = getattr(texts, text), network_config.encoder != "none"
         source = corpus if is_paired else None  # what is learnt from pairs is to copy
         batches = build_batches(config, network_config.context, corpus, texts.vocabulary.eos_id, CPU, source)
@@ -152,6 +155,7 @@ def sit(texts: Texts, tmp_path: Path) -> Iterator[Sit]:
             watch=watch,
             observer=Watcher(stop, stop_after),
             stop=stop,
+            team=team,
         )
         if double:
             trainer._dtype = torch.float64
