@@ -13,6 +13,7 @@ from rnntool.errors import OptionError
 if TYPE_CHECKING:
     from rnntool.score.perplexity import ScoredLine
     from rnntool.text.nbest.lists import NbestList
+    from rnntool.text.shards import Lines
     from rnntool.text.vocabulary import Vocabulary
 
 TOGETHER = 64
@@ -77,9 +78,9 @@ def open_judge(
 
 
 def judged_lines(
-    judge: Judge, text: tuple[str, ...], src: tuple[str, ...], *, batch_size: int
+    judge: Judge, text: tuple[str, ...], src: tuple[str, ...], wanted: Lines, *, batch_size: int
 ) -> Iterator[list[ScoredLine]]:
-    """The lines of texts, each with the line of the sources that it answers; a pipe's as they come.
+    """The lines of texts that are wanted, each with the line of the sources that it answers; a pipe's as they come.
 
     Raises:
         InputError: there are more or fewer sources than lines.
@@ -89,9 +90,11 @@ def judged_lines(
 
     lines = ((f"{shown(path)}:{n}", line) for path in text for n, line in enumerate(read_lines(path), 1))
     beside = Parallel(src)
-    for group in arriving(lines, batch_size, wait=all(is_regular(path) for path in text)):
-        yield judge.scored([beside.take(where) for where, _ in group], [line for _, line in group])
-    beside.end()
+    pairs = ((beside.take(where), line) for where, line in lines)
+    for group in arriving(wanted.of(pairs), batch_size, wait=all(is_regular(path) for path in text)):
+        yield judge.scored([source for source, _ in group], [line for _, line in group])
+    if wanted.reach_the_end:
+        beside.end()
 
 
 def judged_lists(

@@ -33,6 +33,8 @@ from rnntool.errors import InputError, OptionError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from rnntool.text.shards import Lines
+
 LARGEST_SEED = 2**63 - 1
 """What every generator of random numbers takes."""
 
@@ -285,6 +287,22 @@ def output(
 def batch_size(default: int, *, help: str = "Lines computed together; changes speed and memory only.") -> Decorator:
     """-b/--batch-size N: at least 1."""
     return option("-b", "--batch-size", type=click.IntRange(1), metavar="N", default=default, help=help)
+
+
+shard = option("--shard", metavar="I/N", help="Answer part I of N equal parts of TEXT alone; the first is 1.")
+"""--shard I/N: as it was written, for `lines_of`; None if not given."""
+
+
+def lines_of(shard: str | None, paths: Sequence[str]) -> Lines:
+    """The lines that `--shard` means: all without it.
+
+    Raises:
+        OptionError: it has another form, or a text can be read only once.
+        InputError: a text cannot be read.
+    """
+    from rnntool.text.shards import Lines, parse_shard
+
+    return Lines() if shard is None else parse_shard(shard).lines_of(paths)
 
 
 def temperature(help: str) -> Decorator:

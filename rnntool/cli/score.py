@@ -12,6 +12,7 @@ from rnntool.errors import OptionError
 if TYPE_CHECKING:
     from rnntool.score.perplexity import ScoredLine
     from rnntool.score.scorer import Scorer
+    from rnntool.text.shards import Lines
     from rnntool.text.vocabulary import Vocabulary
 
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @judging.sources
 @judging.form(None, help="TEXT are n-best lists: moses, srilm, rnnlm or kaldi.")
 @options.batch_size(64)
+@options.shard
 @options.json
 @options.device
 @options.threads
@@ -44,6 +46,7 @@ def command(
     format: str | None,
     adaptation: Wanted,
     batch_size: int,
+    shard: str | None,
     json: bool,
     device: str,
     threads: int | None,
@@ -64,6 +67,9 @@ def command(
     if normalize and (tokens or words):
         unit = "token" if tokens else "word"
         raise OptionError("--normalize", f"a {unit}'s log-probability has no length; leave out --{unit}s")
+    if format is not None and shard is not None:
+        raise OptionError("--shard", "is for lines; leave out --format")
+    wanted = options.lines_of(shard, text)
     if src or format is not None:
         judging.check_inputs(text, src)
         _check_independent("--src" if src else "--format", context, adaptation)
@@ -72,7 +78,7 @@ def command(
         judge = judging.open_judge(model, has_sources=bool(src), threads=threads, device=device, batch_size=batch_size)
         vocabulary = judge.vocabulary
         if format is None:
-            answers = judging.judged_lines(judge, text, src, batch_size=batch_size)
+            answers = judging.judged_lines(judge, text, src, wanted, batch_size=batch_size)
         else:
             lists = judging.judged_lists(judge, text, src, format)
             answers = ([line for _, scored in group for line in scored] for group in lists)
@@ -83,9 +89,12 @@ def command(
             scorer = models.unnormalize(opened, adapts=bool(choices.stages))
         else:
             scorer, _ = adapt(opened.scorer, choices, adaptation.fit)
+        if shard is not None and (choices.stages or scorer.context == "carry"):
+            what = "adapts to the lines before" if choices.stages else "carries its context over line ends"
+            raise OptionError("--shard", f"the model {what}", "--context reset, and no adaptation")
         vocabulary = scorer.vocabulary
-        answers = _lines(scorer, text, batch_size)
-    number = 0
+        answers = _lines(scorer, text, wanted, batch_size)
+    number = wanted.first
     with report.output() as out:
         for scored in answers:
             for line in scored:
@@ -107,14 +116,14 @@ def _check_independent(which: str, context: str | None, adaptation: Wanted) -> N
         raise OptionError(f"--{given[0]}", f"is for running text; with {which}, lines are independent of each other")
 
 
-def _lines(scorer: Scorer, text: tuple[str, ...], batch_size: int) -> Iterator[list[ScoredLine]]:
-    """The lines of all texts, which follow each other."""
+def _lines(scorer: Scorer, text: tuple[str, ...], wanted: Lines, batch_size: int) -> Iterator[list[ScoredLine]]:
+    """The wanted lines of all texts, which follow each other."""
     from rnntool.score.perplexity import score_lines
     from rnntool.text.files import arriving, is_regular, read_lines
 
     # A pipe's lines are answered as they come; a file's are not waited for, and always grouped alike.
     lines = (line for path in text for line in read_lines(path))
-    return score_lines(scorer, arriving(lines, batch_size, wait=all(is_regular(path) for path in text)))
+    return score_lines(scorer, arriving(wanted.of(lines), batch_size, wait=all(is_regular(path) for path in text)))
 
 
 def _record(number: int, line: ScoredLine, *, normalize: bool, as_json: bool) -> str:

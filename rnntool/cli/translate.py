@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rnntool.search.translation import Aligned, Target
+    from rnntool.text.shards import Lines
 
 DIGITS = 6
 """After the point, of what stands in lists."""
@@ -132,6 +133,7 @@ class _AlignmentType(click.ParamType):  # type: ignore[type-arg]  # generic sinc
     help="Align each word, or each piece.",
 )
 @options.batch_size(32)
+@options.shard
 @options.option(
     "--precision",
     type=click.Choice(["fp64", "fp32", "bf16", "int8"]),
@@ -168,6 +170,7 @@ def command(
     alignment_file: str | None,
     alignment_level: str,
     batch_size: int,
+    shard: str | None,
     precision: str,
     device: str,
     threads: int | None,
@@ -186,6 +189,7 @@ def command(
     """
     _check(n_best, distinct, min_length, max_length, beam, coverage_penalty, sample, alignment, alignment_file)
     _check_drawing(sample, temperature, top_k, top_p)
+    lines_wanted = options.lines_of(shard, text)
     opened = models.open_translators(model, threads=threads, device=device)
     companions = models.open_companions(lm, opened[0])
     attending = _attending(opened, unk=unk, alignment=alignment, coverage_penalty=coverage_penalty)
@@ -233,8 +237,8 @@ def command(
     with contextlib.ExitStack() as stack:
         aside = None if alignment_file is None else stack.enter_context(report.output(alignment_file))
         out = stack.enter_context(report.output())
-        number = 0
-        for group in _groups(text, prefix):
+        number = lines_wanted.first
+        for group in _groups(text, prefix, lines_wanted):
             lines = [Line(line.text, number + place, line.prefix) for place, line in enumerate(group)]
             for line, targets in zip(group, translation.targets(lines), strict=True):
                 if targets[0].is_refused:
@@ -317,8 +321,13 @@ class _Read(NamedTuple):
     prefix: str
 
 
-def _groups(text: tuple[str, ...], prefix: str | None) -> Iterator[list[_Read]]:
+def _groups(text: tuple[str, ...], prefix: str | None, wanted: Lines) -> Iterator[list[_Read]]:
     """The lines to be translated: those of a file many together, those of a pipe as they come.
+
+    Args:
+        text: names of files.
+        prefix: name of a file with a line for each of theirs.
+        wanted: which lines.
 
     Raises:
         InputError: there are more or fewer prefixes than lines.
@@ -328,9 +337,9 @@ def _groups(text: tuple[str, ...], prefix: str | None) -> Iterator[list[_Read]]:
 
     lines = ((f"{shown(path)}:{n}", line) for path in text for n, line in enumerate(read_lines(path), 1))
     prefixes = None if prefix is None else Parallel([prefix])
-    for group in arriving(lines, TOGETHER, wait=all(is_regular(path) for path in text)):
-        yield [_Read(where, line, "" if prefixes is None else prefixes.take(where)) for where, line in group]
-    if prefixes is not None:
+    read = (_Read(where, line, "" if prefixes is None else prefixes.take(where)) for where, line in lines)
+    yield from arriving(wanted.of(read), TOGETHER, wait=all(is_regular(path) for path in text))
+    if prefixes is not None and wanted.reach_the_end:
         prefixes.end()
 
 
