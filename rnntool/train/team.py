@@ -251,7 +251,10 @@ class Together(Team):
         return handed
 
     def leave(self) -> None:
-        """As `Team.leave`."""
+        """As `Team.leave`; the leader, who may still be saving, first, as a scheduler may end a job with its first task."""
+        self.tell(dict)
+        with self._kept("parting"):
+            distributed.barrier()
         distributed.destroy_process_group()
 
     @contextlib.contextmanager

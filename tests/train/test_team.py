@@ -19,6 +19,7 @@ from rnntool.checkpoint.container import read_container
 from rnntool.checkpoint.model import load_model
 from rnntool.config.ranks import Ranks
 from rnntool.errors import Diverged, Lost, Stopped
+from rnntool.score.perplexity import Tally
 from rnntool.train.team import Alone, Team, join
 from tests.train.conftest import CPU, Sit
 
@@ -225,3 +226,28 @@ def test_columns_are_divided_among_the_ranks() -> None:
         for team.rank in range(size):
             found += range(*team.columns(number))
         assert found == list(range(number))
+
+
+def test_a_validation_that_is_given_up_is_done_again_by_all(sit: Sit, tmp_path: Path) -> None:
+    def whole(team: Team) -> None:
+        sit(name="whole", team=team).train()
+
+    def interrupted(team: Team) -> None:
+        trainer = sit(name="pieces", team=team)
+        validate = trainer._whole_tally
+
+        def ask() -> Tally:
+            trainer.stop.status, trainer.stop.reason = 143, "signal SIGTERM"
+            return validate()
+
+        trainer._whole_tally = ask  # type: ignore[method-assign]
+        with pytest.raises(Stopped) as stopped:
+            trainer.train()
+        assert stopped.value.status == 143
+
+    def go_on(team: Team) -> None:
+        sit(name="pieces", team=team).train()
+
+    for number, work in enumerate((whole, interrupted, go_on)):
+        assert together(work, tmp_path / f"meeting{number}") == [0, 0]
+    assert course(tmp_path / "whole") == course(tmp_path / "pieces")
