@@ -156,8 +156,13 @@ class RunDirectory:
 
         Returns:
             Its path.
+
+        Raises:
+            OutputError: the disk does not take it.
+            TrainingError: the lock was taken away.
         """
         path = self._at(f"state-{step}.rnn")
+        self._check_lock()
         self._sync_metrics()
         write_container(path, "state", facts, tensors)
         for _, old in self.states()[STATES_KEPT:]:
@@ -231,6 +236,19 @@ class RunDirectory:
     def _is_ours(self, name: str) -> bool:
         names = ("config.toml", "best.rnn", "last.rnn", "metrics.jsonl", "corpus", "lock")
         return name in names or bool(_STATE.fullmatch(name) or _TEMPORARY.fullmatch(name))
+
+    def _check_lock(self) -> None:
+        """Raise TrainingError if another process may hold a lock here, since the file of ours is gone."""
+        if self._lock is None:
+            return
+        own = os.fstat(self._lock)
+        try:
+            found: os.stat_result | None = os.stat(self._at("lock"))
+        except OSError:
+            found = None
+        if found is None or (own.st_dev, own.st_ino) != (found.st_dev, found.st_ino):
+            what = "its lock was taken away, and another process may train here; this one stops"
+            raise TrainingError(self.path, what, "the same command again, to go on")
 
     def _take_lock(self) -> None:
         lock = os.open(self._at("lock"), os.O_RDWR | os.O_CREAT, 0o666)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
@@ -14,7 +15,7 @@ import click
 from rnntool.cli import compute, models, options, report
 from rnntool.config.network import NetworkConfig
 from rnntool.config.training import TrainingConfig
-from rnntool.errors import OptionError
+from rnntool.errors import OptionError, RnntoolError
 
 if TYPE_CHECKING:
     from rnntool.checkpoint.model import Model
@@ -78,7 +79,7 @@ def command(
         config.check()
         _write([_untrained(config, vocab_size or 0)], as_json=json)
     else:
-        _write((_described(models.begin(path), threads) for path in model), as_json=json)
+        _write((_described(path, threads) for path in model), as_json=json)
 
 
 def _check(
@@ -103,9 +104,25 @@ Described = Iterator[tuple[str, Any]]
 """The sections of one description as they are known, the slow ones last."""
 
 
-def _described(begun: models.Begun, threads: int | None) -> Described:
-    """All that is known of a model."""
-    return _of_ngrams(begun) if begun.is_arpa else _of_network(begun, threads)
+def _described(path: str, threads: int | None) -> Described:
+    """All that is known of a model, and of the run that it is the best of."""
+    begun = models.begin(path)
+    if begun.is_arpa:
+        yield from _of_ngrams(begun)
+    else:
+        yield from _of_network(begun, threads)
+        yield from _of_run(path)
+
+
+def _of_run(path: str) -> Described:
+    """Where the last sitting of a run took place, if this is one, and its newest state says so."""
+    from rnntool.checkpoint.container import read_facts
+    from rnntool.checkpoint.run import RunDirectory
+
+    for _, state in RunDirectory(path).states()[:1]:
+        with contextlib.suppress(RnntoolError):  # `check` is for damage
+            if environment := _mapping(read_facts(state).get("environment")):
+                yield "environment", environment
 
 
 def _of_ngrams(begun: models.Begun) -> Described:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from rnntool.cli import compute, launch, options, supervisor
+from rnntool.cli import compute, environment, launch, options, supervisor
 from rnntool.cli.stopping import stopping
 from rnntool.config.network import CONTEXTS, NetworkConfig
 from rnntool.config.output import NOT_SMOOTHED
@@ -542,6 +542,7 @@ def _carry_out(
         graph=given["graph"],
         explain=given["explain"],
         force=given["force"] and not launch.restarts_of(os.environ),  # which is for the first start
+        environment=environment.describe(os.environ, ranks, str(device)),
     )
     if given["dry_run"]:
         carry_out.rehearse(job, manner)

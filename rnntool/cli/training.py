@@ -6,7 +6,9 @@ The part of the command that needs torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -43,6 +45,7 @@ class Manner:
         graph: whether a GPU records an update and replays it.
         explain: whether to say how the network is computed.
         force: whether another run in the directory is removed.
+        environment: where it takes place, for the record.
     """
 
     device: torch.device
@@ -52,6 +55,7 @@ class Manner:
     graph: bool
     explain: bool
     force: bool
+    environment: Mapping[str, Any]
 
 
 def run(job: Job, manner: Manner, stop: StopRequest, ranks: Ranks = ALONE) -> None:
@@ -159,6 +163,7 @@ def _trainer(
         observer=observer,
         stop=stop,
         team=team,
+        environment=manner.environment,
     )
 
 

@@ -87,8 +87,8 @@ class Batch:
             mask=None if self.mask is None else cut(self.mask),
             weights=None if self.weights is None else cut(self.weights),
             source=self.source and SourceBatch(cut(self.source.ids), self.source.lengths[first:end]),
-            first_column=first,
-            num_columns=self.inputs.shape[1],
+            first_column=self.first_column + first,
+            num_columns=self.inputs.shape[1] if self.num_columns is None else self.num_columns,
         )
 
     @property

@@ -11,7 +11,7 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,15 +22,10 @@ from rnntool.checkpoint.model import Model, save_model
 from rnntool.checkpoint.run import Metrics, RunDirectory
 from rnntool.config.training import TrainingConfig
 from rnntool.data.batch import Batch, Batches, Position
-from rnntool.data.order import mix
-from rnntool.errors import Diverged, OutputError, RnntoolWarning, Stopped, TrainingError
-from rnntool.nn.cells.cell import State
+from rnntool.errors import Diverged, OutputError, RnntoolWarning, Stopped
 from rnntool.nn.precision import product_dtype
-from rnntool.score.pairs import score_corpora
-from rnntool.score.perplexity import Tally, score_ids
-from rnntool.text.corpus import Corpus, CorpusSource
+from rnntool.text.corpus import Corpus
 from rnntool.train.average import Average
-from rnntool.train.heeding import HeedingScorer
 from rnntool.train.judge import Judge
 from rnntool.train.optimizer import build_optimizer, measure_gradients, plan_rows, takes_rows
 from rnntool.train.progress import GivenUp, Observer, StopRequest
@@ -38,9 +33,10 @@ from rnntool.train.recording import build_recorder, working_stream
 from rnntool.train.schedule import Schedule
 from rnntool.train.spending import Stopwatch
 from rnntool.train.state import Place, Sums, load_state, save_state
-from rnntool.train.step import backward, noise_of
 from rnntool.train.team import Alone, Team
+from rnntool.train.validation import Validation
 from rnntool.train.watch import gradient_by_lag
+from rnntool.train.windows import Windows
 
 REPORTS_PER_EPOCH = 20
 
@@ -86,6 +82,7 @@ class Trainer:
         observer: who is told.
         stop: who may ask for an end.
         team: the processes that train together; None for this one alone.
+        environment: where the run takes place, for the record.
     """
 
     def __init__(
@@ -107,14 +104,13 @@ class Trainer:
         observer: Observer,
         stop: StopRequest,
         team: Team | None = None,
+        environment: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.network = model.network
         self.config = config
         self.batches = batches
-        self.valid = valid
-        self.valid_source = valid_source
-        self.judge = judge
+        self.validation = Validation(model, config, valid, valid_source, judge, observer=observer, stop=stop)
         self.run = run
         self.save_every = save_every
         self.max_time = max_time
@@ -122,6 +118,7 @@ class Trainer:
         self.observer = observer
         self.stop = stop
         self.team = team or Alone()
+        self.environment = dict(environment or {})
 
         self.parameters = dict(self.network.named_parameters())
         rows, is_sparse = plan_rows(config, self.network)
@@ -129,25 +126,29 @@ class Trainer:
         self.schedule = Schedule(config)
         self.average = Average(config, self.parameters)
         self.best_weights: dict[str, Tensor] = {}
-        self.carried: State = ()
         self.place = Place()
 
-        self._dtype = product_dtype(precision, device)
-        self._sparse = is_sparse and takes_rows(config, self.network)
-        self._noise = noise_of(config, torch.Generator(device))
+        self.stopwatch = Stopwatch()
+        self.windows = Windows(
+            self.network,
+            config,
+            device=device,
+            dtype=product_dtype(precision, device),
+            sparse=is_sparse and takes_rows(config, self.network),
+            stopwatch=self.stopwatch,
+        )
         can_record = graph and self.team.size == 1
         self._recorder = build_recorder(
             self.network,
             config,
             self.optimizer,
-            noise=self._noise,
-            dtype=self._dtype,
+            noise=self.windows.noise,
+            dtype=self.windows.dtype,
             is_wanted=can_record,
         )
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
         self._failed_saves = 0
         self._agreed: Wish | None = None
-        self.stopwatch = Stopwatch()
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -224,20 +225,9 @@ class Trainer:
             lr *= sum(len(batch.targets) for batch in group) / len(group) / config.bptt  # Merity et al. 2018, §5
         self.optimizer.lr = lr
         tokens = sum(batch.num_tokens for batch in group)
-        try:
-            if group[0].fresh:
-                self._begin(group[0])
-            recording = self._recorder.recording_of(group, self.carried)
-            if recording:
-                self._seed(place.windows)
-                found, self.carried = recording(group[0], self.carried, lr)
-                nll, norm = found.tolist()
-            else:
-                nll, norm, divisor = self._gradients(group, tokens)
-        except RuntimeError as error:
-            raise self._explained(error, group[-1]) from error
+        nll, norm, divisor = self._gradients(group, tokens, lr)
         self._check_sound(nll / tokens, norm, lr)
-        if not recording:
+        if divisor is not None:
             self.optimizer.step(divisor)
         self.average.update()
         self.stopwatch.lap("update")
@@ -258,10 +248,20 @@ class Trainer:
         sums.lr = lr
         self.observer.stepped(progress=place.progress, loss=sums.nll / sums.tokens, tokens_per_second=sums.speed, lr=lr)
 
-    def _gradients(self, group: list[Batch], tokens: int) -> tuple[float, float, Tensor]:
-        """Take the gradients of a group of windows: its Σ −log P, their norm, and what they are to be divided by."""
-        self.optimizer.zero_grad()
-        nll = torch.stack([self._backward(batch, self.place.windows + n) for n, batch in enumerate(group)]).sum()
+    def _gradients(self, group: list[Batch], tokens: int, lr: float) -> tuple[float, float, Tensor | None]:
+        """Take the gradients of a group of windows: its Σ −log P, their norm, and what they are to be divided by.
+
+        None if a recording has made the whole update.
+        """
+        windows, first = self.windows, self.place.windows
+        windows.begin(group[0])
+        recording = self._recorder.recording_of(group, windows.carried) if windows.num_parts == 1 else None
+        if recording:
+            windows.seed(first)
+            found, windows.carried = recording(group[0], windows.carried, lr)
+            nll, norm = found.tolist()
+            return nll, norm, None
+        nll = windows.backward_all(group, first, self.run.path, self.place.step + 1)
         if self.team.size > 1:
             nll = nll.new_tensor(self._add_up(float(nll)))
         norm, divisor = measure_gradients(
@@ -277,35 +277,6 @@ class Trainer:
         reason = own.reason or f"rank {rank} was asked to"
         self._agreed = Wish(status or None, reason, save=bool(found[0][1]))
         return sum(nll for nll, _, _ in found)
-
-    def _backward(self, batch: Batch, window: int) -> Tensor:
-        """Add one window's gradients and return its Σ −log P."""
-        if batch.fresh:
-            self._begin(batch)
-        if batch.num_columns is not None:
-            if not batch.inputs.shape[1]:
-                return self.network.embedding.new_zeros(())
-            self._noise.columns = (batch.first_column, batch.num_columns)
-        self._seed(window)
-        nll, self.carried = backward(
-            self.network,
-            batch,
-            self.carried,
-            self.config,
-            noise=self._noise,
-            dtype=self._dtype,
-            sparse=self._sparse,
-            stopwatch=self.stopwatch,
-        )
-        return nll
-
-    def _begin(self, batch: Batch) -> None:
-        """Begin the state anew; that of a target follows from its source."""
-        self.carried = () if batch.source is not None else self.network.state0(batch.inputs.shape[1])
-
-    def _seed(self, window: int) -> None:
-        """The noise of a window is a function of the seed and of its number."""
-        self._noise.generator.manual_seed(mix(self.config.seed, window))
 
     # --- validations and reports -------------------------------------------------------------------------------------
 
@@ -346,25 +317,18 @@ class Trainer:
         If it is given up, the status of the stop that was asked for instead.
         """
         try:
-            tally = self._tally()
-            found: dict[str, Any] = {
-                "valid_nll": tally.nll_per_token,
-                "valid_ppl": tally.ppl,
-                "valid_tokens": tally.tokens,
-                "valid_sentences": tally.sentences,
-            }
-            if self.judge is not None and self._is_sound(tally.nll_per_token):
-                found[f"valid_{self.judge.metric}"] = self.judge.score(self.network, self.stop)
+            tally = self.validation.tally()
+            judged = self.validation.judged() if self._is_sound(tally.nll_per_token) else {}
         except GivenUp:
             return {"given_up": self.stop.status}
-        return found
+        return {"valid_nll": tally.nll_per_token, **self.validation.facts(tally), **judged}
 
     def _keep(self, found: dict[str, Any], is_best: bool) -> None:
         """Report a validation, and write its models, if this is the one that writes."""
         if not self.team.is_leader:
             self.place.sums = Sums()
             return
-        counted = ("valid_tokens", "valid_sentences")
+        counted = ("valid_tokens", "valid_sentences", "valid_unk")
         record = self._record() | {name: value for name, value in found.items() if name not in counted}
         record["best"] = is_best
         if self.watch:
@@ -375,29 +339,6 @@ class Trainer:
         if is_best:
             save_model(self.run.best, model)
         save_model(self.run.last, model)
-
-    def _tally(self) -> Tally:
-        """The validation text under the network, exactly as `rnntool ppl` scores it, with the same `--unk`."""
-        tally = self._whole_tally()
-        return tally.without_oov() if self.config.unk == "skip" else tally
-
-    def _whole_tally(self) -> Tally:
-        """The same, all words counted."""
-        if self.valid_source is not None:
-            eos_id = self.model.vocabulary.eos_id
-            return score_corpora(self.network, eos_id, self.valid_source, self.valid, before_batch=self.stop.heed)
-        scorer = HeedingScorer(self.network, self.model.vocabulary, self.model.config.context, stop=self.stop)
-        return sum((score_ids(scorer, self._told(source)) for source in self.valid.sources), Tally())
-
-    def _told(self, source: CorpusSource) -> Iterator[list[int]]:
-        """The lines of one validation text, without `</s>`; the observer hears how far they are."""
-        before = sum(each.num_lines for each in self.valid.sources[: self.valid.sources.index(source)])
-        first = source.first_token
-        for number, end in enumerate(self.valid.ends_of(source), before + 1):
-            yield self.valid.ids[first : int(end) - 1].tolist()
-            first = int(end)
-            if number % 256 == 0:
-                self.observer.validating(number / self.valid.num_lines)
 
     def _remember_best(self, is_best: bool, roll_back: bool) -> None:
         """Keep the best weights where the schedule may return to them, and return to them if it does."""
@@ -438,7 +379,6 @@ class Trainer:
             "epoch": round(self.place.progress, 4),
             "tokens": self.place.tokens,
             **{name: value for name, value in found.items() if name != "valid_nll"},
-            **({"valid_unk": self.config.unk} if self.config.unk != "count" else {}),
         }
 
     def _elapse(self) -> float:
@@ -451,7 +391,7 @@ class Trainer:
     # --- saving and stopping -----------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        carried = self.team.whole(self.carried)
+        carried = self.team.whole(self.windows.carried)
         if self.team.is_leader:
             save_state(self, carried, self._metrics.length)
         self._saved = time.monotonic()
@@ -500,19 +440,6 @@ class Trainer:
         clip = f"--clip {self.config.clip / 4:g}" if self.config.clip else "--clip 1"
         what = f"{loss}{guess}; last good state: {self._newest_state()}"
         return Diverged(self.run.path, what, f"{clip}, or a smaller --lr")
-
-    def _explained(self, error: RuntimeError, batch: Batch) -> RuntimeError | TrainingError:
-        """An out-of-memory error as one of ours; any other as it is."""
-        text = str(error).splitlines()[0]
-        if "out of memory" not in text and "can't allocate memory" not in text:
-            return error
-        tokens, streams = batch.inputs.shape
-        what = (
-            f"out of memory at update {self.place.step + 1}: batch {streams} × {tokens} tokens: {text}; "
-            f"last good state: {self._newest_state()}"
-        )
-        hint = f"--batch-size {max(1, streams // 2)} --accumulate {2 * self.config.accumulate}"
-        return TrainingError(self.run.path, what, hint)
 
     def _newest_state(self) -> str:
         states = self.run.states()

@@ -84,6 +84,7 @@ def save_state(trainer: Trainer, carried: State, metrics_length: int) -> str:
     """
     facts: Facts = {
         "place": asdict(trainer.place),
+        "environment": trainer.environment,
         "schedule": trainer.schedule.memory,
         "average": trainer.average.memory,
         "metrics_length": metrics_length,
@@ -130,7 +131,7 @@ def load_state(trainer: Trainer) -> bool:
     trainer.average.recall(facts["average"], {n: t.to(device) for n, t in parts.get("average", {}).items()})
     trainer.best_weights = {name: tensor.to(device) for name, tensor in parts.get("best", {}).items()}
     carried = parts.get("carried", {})
-    trainer.carried = trainer.team.own(tuple(carried[str(index)].to(device) for index in range(len(carried))))
+    trainer.windows.carried = trainer.team.own(tuple(carried[str(index)].to(device) for index in range(len(carried))))
     if trainer.team.is_leader:
         trainer.run.cut_metrics(facts["metrics_length"], facts.get("metrics_sha256"))
         trainer.run.warn_of_damaged_models()

@@ -296,3 +296,18 @@ def test_a_directory_without_a_model_says_why(run: RunDirectory, tmp_path: Path)
     with pytest.raises(ModelError) as refused:
         find_model(run.path)
     assert str(refused.value) == f"{run.path}: no model yet: no validation has been done"
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_lock_that_was_taken_away_stops_the_run_before_it_writes(tmp_path: Path, is_replaced: bool) -> None:
+    run = RunDirectory(str(tmp_path))
+    run.create()
+    run.save_state(1, {}, {})
+    (tmp_path / "lock").unlink()
+    if is_replaced:  # by another process that trains here now
+        other = RunDirectory(str(tmp_path))
+        Path(run.config).touch()
+        other.create()
+    with pytest.raises(TrainingError, match="its lock was taken away"):
+        run.save_state(2, {}, {})
+    assert [step for step, _ in run.states()] == [1]

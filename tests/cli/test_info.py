@@ -89,6 +89,8 @@ def test_json_holds_the_same_and_more(run: Run, toys: Path) -> None:
     assert first["settings"]["bptt"] > 0
     assert len(first["data"][0]["sha256"]) == 64
     assert first["versions"].keys() >= {"rnntool", "torch"}
+    assert first["environment"].keys() >= {"host", "platform", "python", "rnntool", "device", "processes"}
+    assert "environment" not in second  # a model alone
     (matrix,) = first["recurrence"]
     assert (matrix["part"], matrix["layer"]) == ("layer 1", 1)
     assert matrix["slope"] == 0.25

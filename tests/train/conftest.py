@@ -158,7 +158,7 @@ def sit(texts: Texts, tmp_path: Path) -> Iterator[Sit]:
             team=team,
         )
         if double:
-            trainer._dtype = torch.float64
+            trainer.windows.dtype = torch.float64
         return trainer
 
     yield sitting

@@ -95,20 +95,6 @@ def test_divergence_in_the_last_update_before_a_validation_is_noticed_by_it(sit:
     assert not Path(trainer.run.best).exists()
 
 
-def test_running_out_of_memory_says_what_was_needed_and_what_to_try(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = sit()
-
-    def full(*_: Any, **__: Any) -> None:
-        raise RuntimeError("[alloc_cpu.cpp:116] DefaultCPUAllocator: can't allocate memory: 9 bytes\nmore")
-
-    monkeypatch.setattr(trainer.network.output, "loss", full)
-    with pytest.raises(TrainingError) as stopped:
-        trainer.train()
-    assert stopped.value.what.startswith("out of memory at update 1: batch 4 × 5 tokens: ")
-    assert "\n" not in stopped.value.what
-    assert stopped.value.hint == "--batch-size 2 --accumulate 2"
-
-
 def test_a_bug_stays_a_bug(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = sit()
 

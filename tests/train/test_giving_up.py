@@ -26,7 +26,7 @@ RUNS: dict[str, dict[str, Any]] = {
 def judged(trainer: Trainer, vocabulary: Vocabulary) -> Trainer:
     """The trainer, with a judge if its metric wants one."""
     if trainer.config.metric != "ppl":
-        trainer.judge = Judge(
+        trainer.validation.judge = Judge(
             trainer.config.metric,
             VALID.splitlines(),
             TRAIN.splitlines()[: VALID.count("\n")],

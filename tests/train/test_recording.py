@@ -25,7 +25,7 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-7}
 def replaying(trainer: Trainer) -> Trainer:
     """The trainer with its updates done as a recording does them."""
     trainer._recorder._is_wanted = True
-    trainer._sparse = False
+    trainer.windows.sparse = False
     return trainer
 
 

@@ -234,13 +234,13 @@ def test_a_validation_that_is_given_up_is_done_again_by_all(sit: Sit, tmp_path: 
 
     def interrupted(team: Team) -> None:
         trainer = sit(name="pieces", team=team)
-        validate = trainer._whole_tally
+        validate = trainer.validation._whole_tally
 
         def ask() -> Tally:
             trainer.stop.status, trainer.stop.reason = 143, "signal SIGTERM"
             return validate()
 
-        trainer._whole_tally = ask  # type: ignore[method-assign]
+        trainer.validation._whole_tally = ask  # type: ignore[method-assign]
         with pytest.raises(Stopped) as stopped:
             trainer.train()
         assert stopped.value.status == 143
