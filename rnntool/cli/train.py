@@ -49,6 +49,7 @@ _INERT = (
     "procs",
     "max_restarts",
     "dist_timeout",
+    "tensorboard",
 )
 """Parameters that change how a run is carried out, but nothing that it computes."""
 
@@ -360,6 +361,13 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     help="Give up other processes that do not answer for TIME.",
 )
 @options.option("--watch", section=RUN, is_flag=True, help="Measure the gradient by lag at validations.")
+@options.option(
+    "--tensorboard",
+    section=RUN,
+    type=options.type_of_file,
+    metavar="LOGDIR",
+    help="Write the course for TensorBoard into LOGDIR, too.",
+)
 @options.option("--explain", section=RUN, is_flag=True, help="Say how the network is computed.")
 @options.option("--dry-run", section=RUN, is_flag=True, help="Say what would be trained, and stop.")
 @options.option("--force", section=RUN, is_flag=True, help="Begin again in place of another run.")
@@ -543,6 +551,7 @@ def _carry_out(
         explain=given["explain"],
         force=given["force"] and not launch.restarts_of(os.environ),  # which is for the first start
         environment=environment.describe(os.environ, ranks, str(device)),
+        tensorboard=given["tensorboard"],
     )
     if given["dry_run"]:
         carry_out.rehearse(job, manner)

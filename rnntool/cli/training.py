@@ -5,8 +5,9 @@ The part of the command that needs torch.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from rnntool.train.loop import Trainer
 from rnntool.train.progress import Observer, Silent, StopRequest
 from rnntool.train.spending import Stopwatch, expect
 from rnntool.train.team import Team, join
+from rnntool.train.tensorboard import Board
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Manner:
         explain: whether to say how the network is computed.
         force: whether another run in the directory is removed.
         environment: where it takes place, for the record.
+        tensorboard: directory for TensorBoard's event files; None for none.
     """
 
     device: torch.device
@@ -56,6 +59,7 @@ class Manner:
     explain: bool
     force: bool
     environment: Mapping[str, Any]
+    tensorboard: str | None
 
 
 def run(job: Job, manner: Manner, stop: StopRequest, ranks: Ranks = ALONE) -> None:
@@ -98,7 +102,7 @@ def _lead(job: Job, manner: Manner, stop: StopRequest, team: Team) -> None:
             report.say(f"processes {team.size}, each with a part of every batch of {job.training.batch_size}")
         if manner.explain:
             _explain(job, model, texts, batches.num_batches, manner.device)
-        with watching(job.training.max_epochs) as view:
+        with _watched(job, manner) as view:
             trainer = _trainer(job, model, texts, batches, directory, manner, stop, team, view, judge)
             reason = trainer.train()
         directory.drop_corpus()
@@ -112,6 +116,17 @@ def _lead(job: Job, manner: Manner, stop: StopRequest, team: Team) -> None:
         if not directory.has_run:
             directory.abandon()
         directory.release()
+
+
+@contextlib.contextmanager
+def _watched(job: Job, manner: Manner) -> Iterator[Observer]:
+    """Whoever watches the run: a person, and TensorBoard if it is asked for."""
+    with watching(job.training.max_epochs) as view:
+        if manner.tensorboard is None:
+            yield view
+            return
+        with contextlib.closing(Board(manner.tensorboard, view)) as board:
+            yield board
 
 
 def _follow(job: Job, manner: Manner, stop: StopRequest, team: Team) -> None:
