@@ -290,9 +290,11 @@ def _kind(p: nn.Parameter) -> float:
 
 
 def _dense_gradient(p: nn.Parameter) -> Tensor:
-    """The gradient, of zeros where this rank had none."""
+    """The gradient, which may be absent or sparse on this rank and dense on another, as a dense one."""
     if p.grad is None:
         p.grad = torch.zeros_like(p)
+    elif p.grad.is_sparse:
+        p.grad = p.grad.to_dense()
     return p.grad
 
 

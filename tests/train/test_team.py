@@ -197,6 +197,8 @@ def test_gradients_of_every_kind_are_added_up(tmp_path: Path) -> None:
 
     def work(team: Team) -> None:
         dense, absent, never = (nn.Parameter(torch.zeros(3, 2)) for _ in range(3))
+        mixed = nn.Parameter(torch.zeros(5, 2))
+        mixed.grad = torch.ones(5, 2) if team.rank == 0 else sparse([3])
         rows = nn.Parameter(torch.zeros(5, 2))
         dense.grad = torch.full((3, 2), 1.0 + team.rank)
         if team.rank == 1:
@@ -204,7 +206,7 @@ def test_gradients_of_every_kind_are_added_up(tmp_path: Path) -> None:
             rows.grad = sparse([0, 4, 4])
         elif team.rank == 2:
             rows.grad = sparse([4])
-        found = team.add_up([dense, absent, never, rows], [float(team.rank), 0.5])
+        found = team.add_up([dense, absent, never, rows, mixed], [float(team.rank), 0.5])
         assert found == [[0.0, 0.5], [1.0, 0.5], [2.0, 0.5]]
         assert dense.grad is not None
         assert absent.grad is not None
@@ -212,6 +214,8 @@ def test_gradients_of_every_kind_are_added_up(tmp_path: Path) -> None:
         assert dense.grad.eq(6).all()
         assert absent.grad.eq(1).all()
         assert never.grad is None
+        assert mixed.grad is not None
+        assert mixed.grad.sum(dim=1).tolist() == [2, 2, 2, 6, 2]
         assert rows.grad.is_sparse
         assert rows.grad.to_dense().sum(dim=1).tolist() == [2, 0, 0, 0, 6]
 
