@@ -38,11 +38,9 @@ def ranks_of(environment: Mapping[str, str], *, patience: float) -> Ranks:
     else:
         return ALONE
     if ranks.rank >= ranks.size or ranks.local_rank >= ranks.local_size:
-        whole, here = (
-            f"process {ranks.rank} of {ranks.size}",
-            f"{ranks.local_rank} of {ranks.local_size} on its machine",
-        )
-        raise OptionError("", f"{whole}, {here}: the environment contradicts itself", "torchrun, srun, or --procs N")
+        here = f"{ranks.local_rank} of {ranks.local_size} on its machine"
+        what = f"process {ranks.rank} of {ranks.size}, {here}: the environment contradicts itself"
+        raise OptionError("", what, "torchrun, srun, or --procs N")
     return replace(ranks, patience=patience)
 
 

@@ -28,7 +28,7 @@ LOST = 76
 POLL_SECONDS = 0.05
 """How often the ranks are looked at."""
 
-PARTING_SECONDS = 60.0
+PARTING_SECONDS = 10.0
 """How long the other ranks may take to end once one has ended in peace."""
 
 PROGRESS_SECONDS = 3600.0
@@ -91,7 +91,7 @@ def _started(
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """The ranks, each in a process group of its own; whatever is left of them at the end is killed.
 
-    They hold the reading end of a pipe whose writing end is here: when this process is gone, they stop (`outlive`).
+    They hold the reading end of a pipe whose writing end is here: when this process is gone, they stop (`follow_leash`).
     """
     reading, writing = os.pipe()
     ranks: list[subprocess.Popen[bytes]] = []

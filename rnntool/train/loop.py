@@ -148,7 +148,7 @@ class Trainer:
         )
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
         self._failed_saves = 0
-        self._agreed: Wish | None = None
+        self._agreed = Wish()  # what all ranks have heard of
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -405,8 +405,8 @@ class Trainer:
         return Wish(self.stop.status, self.stop.reason, save=now - self._saved >= self.save_every)
 
     def _pause(self) -> None:
-        """Between two updates: stop if asked to, save if it is time; in a team, if all have heard of it."""
-        wish = self._agreed or self._wish()
+        """Stop if asked to, save if it is time; in a team, if all have heard of it."""
+        wish = self._wish() if self.team.size == 1 else self._agreed
         if wish.status is not None:
             self._save()
             what = f"stopped after update {self.place.step}: {wish.reason}; everything is saved"

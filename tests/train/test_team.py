@@ -255,3 +255,19 @@ def test_a_validation_that_is_given_up_is_done_again_by_all(sit: Sit, tmp_path: 
     for number, work in enumerate((whole, interrupted, go_on)):
         assert together(work, tmp_path / f"meeting{number}") == [0, 0]
     assert course(tmp_path / "whole") == course(tmp_path / "pieces")
+
+
+def test_clocks_that_differ_divide_nobody(sit: Sit, tmp_path: Path) -> None:
+    """One rank alone thinks that it is time to save, or to end; all do so, or none, together."""
+
+    def work(team: Team) -> None:
+        with pytest.raises(Stopped) as stopped:
+            sit(team=team, save_every=0.0 if team.is_leader else 1e9, max_time=0.0 if team.rank == 1 else None).train()
+        assert stopped.value.status == 75
+
+    assert together(work, tmp_path / "meeting") == [0, 0]
+
+    def go_on(team: Team) -> None:
+        sit(team=team, save_every=0.0 if team.rank == 1 else 1e9).train()
+
+    assert together(go_on, tmp_path / "meeting2") == [0, 0]
