@@ -156,6 +156,30 @@ def test_a_bug_is_one_line_that_says_so() -> None:
     assert run_broken(RNNTOOL_DEBUG="1").stderr.startswith("Traceback (most recent call last):")
 
 
+def test_a_program_that_has_loaded_torch_does_not_take_it_apart_at_its_end(toys: Path) -> None:
+    """Whatever was printed, and the status, arrive all the same."""
+    script = """if True:
+        import atexit, sys
+        from rnntool.cli.main import main
+        atexit.register(print, "taken apart")
+        if sys.argv.pop(1) == "with":
+            import torch
+        sys.exit(main())
+    """
+
+    def ended(how: str, *words: str, **environment: str) -> tuple[int, str]:
+        command = [sys.executable, "-c", script, how, *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
+        return done.returncode, done.stdout
+
+    model = str(toys / "trigram.arpa.gz")
+    status, out = ended("with", "score", "-m", model, str(toys / "text.txt"))
+    assert (status, out.count("\n"), "taken apart" in out) == (0, 40, False)
+    assert ended("with", "score", "-m", "none", str(toys / "text.txt")) == (1, "")
+    assert ended("without", "--version")[1].endswith("taken apart\n")
+    assert ended("with", "--version", RNNTOOL_DEBUG="1")[1].endswith("taken apart\n")
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
