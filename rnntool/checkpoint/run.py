@@ -292,7 +292,7 @@ def read_state(path: str, step: int) -> tuple[Facts, dict[str, Tensor]]:
 def hash_of(path: str, length: int) -> str:
     """SHA-256 of the first bytes of a file; of none if there is no file."""
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-        return hashlib.sha256(file.read(length)).hexdigest()
+        return hashlib.sha256(file.read(min(length, os.path.getsize(path)))).hexdigest()
     return hashlib.sha256().hexdigest()
 
 

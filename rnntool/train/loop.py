@@ -22,7 +22,7 @@ from rnntool.checkpoint.model import Model, save_model
 from rnntool.checkpoint.run import Metrics, RunDirectory
 from rnntool.config.training import TrainingConfig
 from rnntool.data.batch import Batch, Batches, Position
-from rnntool.errors import Diverged, OutputError, RnntoolWarning, Stopped
+from rnntool.errors import Diverged, ModelError, OutputError, RnntoolWarning, Stopped
 from rnntool.nn.precision import product_dtype
 from rnntool.text.corpus import Corpus
 from rnntool.train.average import Average
@@ -183,7 +183,11 @@ class Trainer:
             if self.place.is_due:  # a validation that was given up
                 self._settle()
             while not self._is_over:
+                before = self.place.step
                 self._epoch()
+                if self.place.step == before:
+                    what = "its state names a place that is not in the text"
+                    raise ModelError(self.run.path, what, "--force, to begin again")
 
     @property
     def _is_over(self) -> bool:
@@ -391,9 +395,11 @@ class Trainer:
     # --- saving and stopping -----------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        carried = self.team.whole(self.windows.carried)
-        if self.team.is_leader:
-            save_state(self, carried, self._metrics.length)
+        try:
+            metrics_length = self._metrics.length if self.team.is_leader else 0
+            save_state(self, self.team.whole(self.windows.carried), metrics_length)
+        except ModelError as error:  # a weight, or what the optimiser remembers, has become infinite
+            raise self._diverged(f"after update {self.place.step} {error.what}", math.nan) from None
         self._saved = time.monotonic()
         self._failed_saves = 0
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from rnntool.checkpoint.container import Facts
+from rnntool.checkpoint.model import check_finite
 from rnntool.checkpoint.run import hash_of
 from rnntool.data.batch import Position
 from rnntool.errors import ModelError
@@ -17,6 +18,11 @@ from rnntool.train.optimizer import Memory
 
 if TYPE_CHECKING:
     from rnntool.train.loop import Trainer
+
+T = TypeVar("T")
+
+LARGEST = 1 << 62
+"""No number of a place or of sums is larger, or below zero."""
 
 
 @dataclass
@@ -74,13 +80,17 @@ class Place:
     sums: Sums = field(default_factory=Sums)
 
 
-def save_state(trainer: Trainer, carried: State, metrics_length: int) -> str:
-    """Write a state, durable, and return its path.
+def save_state(trainer: Trainer, carried: State, metrics_length: int) -> None:
+    """Write a state, durable, if this is the process that writes.
 
     Args:
         trainer: whose run it is.
         carried: the hidden state of all columns, also those of other processes.
         metrics_length: bytes of metrics.jsonl that belong to it.
+
+    Raises:
+        ModelError: something in it is not a finite number; nothing is written, and all processes find it.
+        OutputError: the disk does not take it.
     """
     facts: Facts = {
         "place": asdict(trainer.place),
@@ -97,45 +107,91 @@ def save_state(trainer: Trainer, carried: State, metrics_length: int) -> str:
     tensors |= {f"carried.{index}": s for index, s in enumerate(carried)}
     for index, memory in trainer.optimizer.memory.items():
         tensors |= {f"optimizer.{index}.{key}": value for key, value in memory.items()}
-    return trainer.run.save_state(trainer.place.step, facts, tensors)
+    check_finite(trainer.run.path, tensors, "nothing is saved")
+    if trainer.team.is_leader:
+        trainer.run.save_state(trainer.place.step, facts, tensors)
 
 
 def load_state(trainer: Trainer) -> bool:
     """Take up the newest undamaged state; False if there is none and the run begins.
 
     Raises:
-        ModelError: all states are damaged, or they are of another network or text.
+        ModelError: all states are damaged, or they are of another network, text or version.
     """
     device = next(iter(trainer.parameters.values())).device
     facts, tensors = _found(trainer, device)
-    with torch.no_grad():
-        for name, parameter in trainer.parameters.items():
-            parameter.copy_(tensors[f"weights.{name}"])
-    if not facts:
-        if trainer.team.is_leader:
-            trainer.run.cut_metrics(0)
-        return False
+    if facts:
+        try:
+            _take_up(trainer, facts, tensors, device)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            what = f"its state was written by another version of rnntool: {str(error).splitlines()[0]}"
+            raise ModelError(trainer.run.path, what, "--force, to begin again") from None
+    else:
+        _take_weights(trainer, tensors)
+    if trainer.team.is_leader:
+        trainer.run.cut_metrics(facts.get("metrics_length", 0), facts.get("metrics_sha256"))
+        if facts:
+            trainer.run.warn_of_damaged_models()
+    return bool(facts)
+
+
+def _take_up(trainer: Trainer, facts: Facts, tensors: dict[str, Tensor], device: torch.device) -> None:
+    """Give a trainer what a state holds; another version's, or a forged one, may raise any error of Python's."""
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
-    try:
-        trainer.optimizer.recall(_memory_of(parts.get("optimizer", {}), device))
-    except ValueError as error:
-        what = f"its state was written by another version of rnntool: {error}"
-        raise ModelError(trainer.run.path, what, "--force, to begin again") from None
-    place = facts["place"]
-    sums, position = Sums(**place.pop("sums")), Position(**place.pop("position"))
-    trainer.place = Place(**place, sums=sums, position=position)
+    _check_shapes(trainer, parts)
+    _take_weights(trainer, tensors)
+    trainer.optimizer.recall(_memory_of(parts.get("optimizer", {}), device))
+    place = dict(facts["place"])
+    sums, position = _typed(Sums, place.pop("sums")), _typed(Position, place.pop("position"))
+    trainer.place = replace(_typed(Place, place), sums=sums, position=position)
     trainer.schedule.recall(facts["schedule"])
     trainer.average.recall(facts["average"], {n: t.to(device) for n, t in parts.get("average", {}).items()})
     trainer.best_weights = {name: tensor.to(device) for name, tensor in parts.get("best", {}).items()}
     carried = parts.get("carried", {})
     trainer.windows.carried = trainer.team.own(tuple(carried[str(index)].to(device) for index in range(len(carried))))
-    if trainer.team.is_leader:
-        trainer.run.cut_metrics(facts["metrics_length"], facts.get("metrics_sha256"))
-        trainer.run.warn_of_damaged_models()
-    return True
+    length = facts["metrics_length"]
+    if type(length) is not int or not 0 <= length <= LARGEST:
+        raise TypeError(f"'metrics_length' is {length!r}")
+
+
+def _take_weights(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in trainer.parameters.items():
+            parameter.copy_(tensors[f"weights.{name}"])
+
+
+def _check_shapes(trainer: Trainer, parts: dict[str, dict[str, Tensor]]) -> None:
+    """Raise an error of Python's if a tensor cannot be what its name says."""
+    weights = list(trainer.parameters.values())
+    dtype = weights[0].dtype
+    for part in ("weights", "average", "best"):
+        for name, tensor in parts.get(part, {}).items():
+            _check_shape(f"{part}.{name}", tensor, [trainer.parameters[name].shape], dtype)
+    for name, tensor in parts.get("optimizer", {}).items():
+        shape = weights[int(name.partition(".")[0])].shape
+        _check_shape(f"optimizer.{name}", tensor, [shape, shape[:1], torch.Size()], dtype)
+    if trainer.model.config.context == "carry" and "carried" in parts:
+        for index, own in enumerate(trainer.network.state0(trainer.config.batch_size)):
+            _check_shape(f"carried.{index}", parts["carried"][str(index)], [own.shape], own.dtype)
+
+
+def _check_shape(name: str, tensor: Tensor, shapes: list[torch.Size], dtype: torch.dtype) -> None:
+    if tensor.shape not in shapes or tensor.dtype not in (dtype, torch.float32):
+        raise ValueError(f"'{name}' is {tuple(tensor.shape)} of {tensor.dtype}, not {tuple(shapes[0])}")
+
+
+def _typed(kind: type[T], values: dict[str, Any]) -> T:
+    """A dataclass of numbers and texts, if each value is of its field's kind."""
+    kinds: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "str": str}
+    wanted = {field.name: kinds.get(str(field.type), ()) for field in fields(kind)}  # type: ignore[arg-type]
+    for name, value in values.items():
+        is_kind = isinstance(value, wanted[name]) and isinstance(value, bool) == (wanted[name] is bool)
+        if not is_kind or (not isinstance(value, str) and not 0 <= value <= LARGEST):
+            raise TypeError(f"'{name}' is {value!r}")
+    return kind(**values)
 
 
 def _found(trainer: Trainer, device: torch.device) -> tuple[Facts, dict[str, Tensor]]:

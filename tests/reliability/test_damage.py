@@ -23,6 +23,7 @@ from rnntool.cli import check, report
 from rnntool.cli.main import _run
 from rnntool.errors import RnntoolError
 from tests.reliability.conftest import LM, assert_same, trials
+from tests.reliability.hostile import signed
 
 MUTATIONS = 60
 PAGE = 4096
@@ -174,4 +175,28 @@ def test_a_damaged_file_is_named_or_does_no_harm(stopped: Path, whole: Path, tmp
                 expect(sit(directory), path, directory, whole)
         except BaseException as error:
             error.add_note(f"mutation {number}: {damage.__name__} of {name}")
+            raise
+
+
+FORGERIES = 25
+
+
+def test_a_forged_state_is_refused_or_gone_on_with(stopped: Path, tmp_path: Path) -> None:
+    """Its hash is right, and what it says is not."""
+    state = stopped / f"state-{STEP}.rnn"
+    for older in (STEP - 1, STEP - 2):
+        (stopped / f"state-{older}.rnn").unlink()
+    data = state.read_bytes()
+    directory = tmp_path / "forged"
+    for number in range(trials(FORGERIES)):
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(stopped, directory)
+        (directory / state.name).write_bytes(signed(data, Random(number)))
+        try:
+            for _ in check._findings(str(directory), 1, with_sum=False):
+                pass
+            error = sit(directory, "--max-epochs", "1").error
+            assert error is None or error.status in (1, 75)
+        except BaseException as error:
+            error.add_note(f"forgery {number}")
             raise

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from rnntool.checkpoint.container import read_container
 from rnntool.checkpoint.model import load_model
-from rnntool.errors import TrainingError
+from rnntool.errors import Stopped, TrainingError
 from rnntool.train.loop import Trainer
 from tests.train.conftest import Sit
 
@@ -53,6 +55,42 @@ def test_what_is_no_number_is_never_applied(how: str, options: dict[str, Any], s
     assert " at update 4 (lr " in stopped.value.what
     assert stopped.value.what.endswith(f"last good state: {trainer.run.path}/state-0.rnn")
     assert "a smaller --lr" in stopped.value.hint
+
+
+@pytest.mark.parametrize("options", [{}, {"average": "ema"}, {"optimizer": "sgd", "momentum": 0.9}], ids=str)
+def test_what_the_optimiser_and_the_average_remember_is_not_touched_either(options: dict[str, Any], sit: Sit) -> None:
+    """The state after an update that failed is that before it."""
+
+    def remembered(trainer: Trainer) -> dict[str, torch.Tensor]:
+        memory = {f"{n} {k}": t for n, own in trainer.optimizer.memory.items() for k, t in own.items()}
+        return {name: t.clone() for name, t in (memory | trainer.average.weights).items()}
+
+    good, bad = sit(name="good", stop_after=3, **options), sit(name="bad", **options)
+    spoilt(bad, at=4, how="gradient")
+    with pytest.raises(Stopped):
+        good.train()
+    with pytest.raises(TrainingError):
+        bad.train()
+    before, after = remembered(good), remembered(bad)
+    assert before and before.keys() == after.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_state_with_a_value_that_is_no_finite_number_is_never_saved(optimizer: str, sit: Sit) -> None:
+    """An update carries the weights over the largest float32, and a save comes before the loss that shows it."""
+    trainer = sit(optimizer=optimizer, lr=1e39, clip=0, schedule="constant", save_every=0)
+    with pytest.raises(TrainingError) as stopped:
+        trainer.train()
+    assert re.fullmatch(
+        r"after update 1 nothing is saved: '\S+' holds a value that is not a finite number; "
+        rf"last good state: {trainer.run.path}/state-0\.rnn",
+        stopped.value.what,
+    ), stopped.value.what
+    assert "a smaller --lr" in stopped.value.hint
+    ((step, path),) = trainer.run.states()
+    assert step == 0
+    assert all(torch.isfinite(tensor).all() for tensor in read_container(path, "state")[1].values())
 
 
 def test_a_run_that_stopped_so_goes_on_from_its_last_good_state(sit: Sit) -> None:
