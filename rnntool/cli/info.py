@@ -183,7 +183,7 @@ def _network(config: NetworkConfig, network: Network) -> Described:
     """Architecture, sizes, and how it is driven."""
     from rnntool.models.parts import parameters, plans
 
-    sizes = {"embed_size": network.embedding.shape[1], "direct": network.decoder.stack[0].is_direct}
+    sizes = {"embed_size": network.embedding.shape[1], "direct_input": network.decoder.stack[0].is_direct}
     yield "network", {**asdict(config), "arch": str(config.parsed_arch), **sizes}
     yield "parameters", parameters(network)
     yield "plan", {name: asdict(plan) for name, plan in plans(network).items()}

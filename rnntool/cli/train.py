@@ -184,6 +184,13 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     type=str,
     shown="auto",
 )
+@_setting(
+    "--direct",
+    help="Add hashed weights of n-grams, as SIZE[:ORDER], such as 2M:3.",
+    section=MODEL,
+    metavar="SIZE[:ORDER]",
+    type=str,
+)
 @_switch("--tied", help="Use the embedding as the output layer's weight, too.", section=MODEL)
 @_switch("--residual", help="Add each layer's input to its output.", section=MODEL)
 @_switch("--layer-norm", help="Normalise each layer's output.", section=MODEL)
@@ -271,6 +278,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     metavar="X",
     type=click.FloatRange(0, min_open=True),
 )
+@_setting("--direct-lr", help="Learning rate of --direct.", section=RATE, metavar="X", type=click.FloatRange(0))
 @_setting(
     "--schedule",
     help="constant, newbob, plateau, linear or cosine.",
@@ -412,6 +420,8 @@ def command(**given: Any) -> int | None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
     if training.init_range and given["init"] is not None:
         raise OptionError("--init-range", f"the first weights are those of {given['init']}")
+    if given["direct_lr"] is not None and network.direct == "none":
+        raise OptionError("--direct-lr", "there are no direct weights", "--direct 2M:3")
     if training.label_smoothing and network.parsed_output.kind in NOT_SMOOTHED:
         raise OptionError("--label-smoothing", f"--output {network.output} does not meet the other words in training")
     ranks = _ranks(given, training)

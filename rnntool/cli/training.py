@@ -195,13 +195,13 @@ def rehearse(job: Job, manner: Manner) -> None:
         _introduce(job, model, texts, batches)
         if manner.explain:
             _explain(job, model, texts, num_batches, manner.device)
-    weights = 4 * model.network.num_parameters
-    config = job.training
+    size, config = model.network.num_parameters, job.training
+    num_direct = 0 if model.network.direct_table is None else model.network.direct_table.numel()
     adam = 3 + bool(config.beta1)
     copies = {"sgd": 2 + bool(config.momentum), "adagrad": 3, "rmsprop": 3, "adam": adam, "adamw": adam}
-    memory = weights * (copies[config.optimizer] + (config.average != "none"))
+    numbers = (size - num_direct) * copies[config.optimizer] + 2 * num_direct + size * (config.average != "none")
     steps = num_batches // config.accumulate * config.max_epochs
-    report.say(f"weights, gradients and optimiser {memory / 2**20:.1f} MiB; {steps} updates at most")
+    report.say(f"weights, gradients and optimiser {4 * numbers / 2**20:.1f} MiB; {steps} updates at most")
 
 
 def _batches(job: Job, model: Model, texts: Texts, manner: Manner) -> Batches:
@@ -243,6 +243,9 @@ def _explain(job: Job, model: Model, texts: Texts, num_batches: int, device: tor
     dtype = product_dtype(job.precision, device)
     lowest = "bfloat16" if dtype is torch.bfloat16 else "float32"
     report.say(f"output: {model.config.output}, fused with the loss, in blocks; evaluation in float32")
+    if (direct := model.config.parsed_direct) is not None:
+        what = f"{direct.size} weights of n-grams up to {direct.order}, in plain steps of {config.direct_lr:g} a token"
+        report.say(f"direct: {what}")
     source_tokens = 0.0
     tokens: float = config.batch_size * (config.bptt_every or config.bptt) * config.accumulate
     if texts.train_source is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rnntool.config.arch import FORMS, Arch, parse_arch
-from rnntool.config.output import NOT_TIED, Output, parse_output
+from rnntool.config.direct import Direct, parse_direct
+from rnntool.config.output import CONNECTED, NOT_TIED, Output, parse_output
 from rnntool.config.source import EncoderArch, LinkKind, parse_encoder, parse_link
 from rnntool.errors import OptionError
 
@@ -25,6 +26,9 @@ class NetworkConfig:
 
     output: str = "full"
     """The output layer; `Output` is the parsed form.  In a network that is built, it is settled."""
+
+    direct: str = "none"
+    """Weights of n-grams beside the output layer; `Direct` is the parsed form."""
 
     tied: bool = False
     """Whether the output layer's weight is the embedding itself (Inan et al. 2017, Press and Wolf 2017)."""
@@ -66,10 +70,20 @@ class NetworkConfig:
         """`output`, parsed."""
         return parse_output(self.output)
 
+    @property
+    def parsed_direct(self) -> Direct | None:
+        """`direct`, parsed."""
+        return parse_direct(self.direct)
+
     def check(self) -> None:
         """Raise OptionError if two settings contradict each other."""
         arch = self.parsed_arch
-        parse_output(self.output)
+        output = parse_output(self.output)
+        if self.parsed_direct is not None and output.kind not in CONNECTED:
+            what = f"--output {self.output} takes no weights of n-grams; {', '.join(CONNECTED)} do"
+            raise OptionError("--direct", what)
+        if self.parsed_direct is not None and self.encoder != "none":
+            raise OptionError("--direct", "is for language models; leave it out with --src")
         self._check_source()
         if self.context not in CONTEXTS:
             raise OptionError("--context", f"unknown context '{self.context}'; known are {', '.join(CONTEXTS)}")

@@ -50,6 +50,9 @@ NOT_SMOOTHED = ("tree", "sampled", "target", "nce")
 NOT_TIED = ("tree", "dsoftmax")
 """Those that have no weight row of H numbers for every word, which the embedding could be."""
 
+CONNECTED = ("auto", "full", "adaptive", "class")
+"""Those that weights of n-grams can be added to."""
+
 LARGE = 5000
 """Words from which `auto` is adaptive.  With 10,000 words and 100 to 200 units a step is then three to four times as fast;
 after four epochs on the Penn Treebank, an LSTM of 100 had a validation perplexity of 130.2 with it, 131.0 without."""

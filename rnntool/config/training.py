@@ -94,6 +94,9 @@ class TrainingConfig:
     clip_step: float = 0.0
     """Largest norm of the gradient with respect to each token's hidden state; 0 for none."""
 
+    direct_lr: float = 0.5
+    """Learning rate of direct weights, for each token; it falls as the other does."""
+
     # The learning rate over time
     schedule: str = "linear"
     """One of `SCHEDULES`."""

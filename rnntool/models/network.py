@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rnntool.config.direct import Direct
 from rnntool.config.network import NetworkConfig, embed_size, is_direct, layers
 from rnntool.config.output import Output, Words
 from rnntool.config.source import EncoderArch, LinkKind
@@ -36,6 +37,7 @@ class Network(nn.Module):
         embed_size: E.
         cells: the recurrent layers; the first reads E.
         output: the output layer.
+        direct: the table of direct weights, or None for none.
         tied: whether the output layer's weight is the embedding.
         residual: see `Recurrent`.
         layer_norm: see `Recurrent`.
@@ -56,6 +58,7 @@ class Network(nn.Module):
         embed_size: int,
         cells: list[Cell],
         output: Output,
+        direct: Direct | None = None,
         tied: bool = False,
         residual: bool = False,
         layer_norm: bool = False,
@@ -65,6 +68,8 @@ class Network(nn.Module):
         self.embedding = nn.Parameter(torch.empty(len(words.counts), embed_size))
         self.decoder = Recurrent(cells, residual=residual, layer_norm=layer_norm, is_direct=is_direct)
         self.output = build_output(output, self.decoder.output_size, words, self.embedding if tied else None)
+        if direct is not None:
+            self.output.connect(direct)
         self.tied = tied
         self._counts = words.counts
         self.reader = self.link = None
@@ -82,6 +87,11 @@ class Network(nn.Module):
     def num_parameters(self) -> int:
         """How many numbers training sets; tied ones count once."""
         return sum(p.numel() for p in self.parameters())
+
+    @property
+    def direct_table(self) -> nn.Parameter | None:
+        """The direct weights, if there are any."""
+        return None if self.output.direct is None else self.output.direct.table
 
     @property
     def attends(self) -> bool:
@@ -104,8 +114,12 @@ class Network(nn.Module):
             stack.plan(backend)
 
     def state0(self, batch_size: int) -> State:
-        """The state before the first token of `batch_size` streams, which have no source."""
-        return self.decoder.state0(batch_size)
+        """The state before the first token of `batch_size` streams, which have no source.
+
+        Where there are direct weights, the last tensor is the words that their n-grams begin with.
+        """
+        direct = self.output.direct
+        return self.decoder.state0(batch_size) + (() if direct is None else (direct.state0(batch_size),))
 
     def read(
         self, ids: Tensor, lengths: Tensor, *, noise: Noise | None = None, dtype: torch.dtype = torch.float32
@@ -152,7 +166,8 @@ class Network(nn.Module):
             source: what the tokens are conditioned on, from `read`; None in a language model.
 
         Returns:
-            What enters the output layer, (T, B, O), before its dropout; and the state.
+            What enters the output layer, (T, B, O), before its dropout; and the state.  Where in a table of direct weights
+            it looks beside that, is said by `starts`.
         """
         x = F.embedding(inputs, self.embedding, sparse=sparse)
         if noise is not None:
@@ -160,12 +175,42 @@ class Network(nn.Module):
         if self.link is not None:
             assert source is not None and keep is None and not clip_step
             return self.link.run(self.decoder, x, state, source, noise=noise, dtype=dtype)
-        return self.decoder.run(x, state, noise=noise, keep=keep, clip_step=clip_step, dtype=dtype)
+        own, words = self.split(state)
+        h, own = self.decoder.run(x, own, noise=noise, keep=keep, clip_step=clip_step, dtype=dtype)
+        return h, own + self.follow(inputs, words, keep)[1]
+
+    def split(self, state: State) -> tuple[State, State]:
+        """A state's part of the recurrent layers, and that of direct weights, which is empty if there are none."""
+        end = len(state) - (self.output.direct is not None)
+        return state[:end], state[end:]
+
+    def follow(self, inputs: Tensor, words: State, keep: int | None = None) -> tuple[Tensor, State]:
+        """What direct weights make of a window.
+
+        Args:
+            inputs: ids, (T, B).
+            words: their part of the state before it.
+            keep: after how many tokens the returned state is taken; None: after the last.
+
+        Returns:
+            Where in the table the weights after each token begin, (T, B, ·), and their part of the state; both are empty
+            if there are no such weights.
+        """
+        if self.output.direct is None:
+            return inputs.new_empty(*inputs.shape, 0), ()
+        starts, after = self.output.direct.read(inputs, words[0], keep)
+        return starts, (after,)
+
+    def starts(self, inputs: Tensor, state: State) -> Tensor:
+        """Where in the table the direct weights after each input (T, B), from `state` on, begin: (T, B, ·)."""
+        return self.follow(inputs, self.split(state)[1])[0]
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probabilities (B, V) of the words after `tokens` (B,), and the new state."""
-        h, state = self.decoder.step(F.embedding(tokens, self.embedding), state)
-        return self.output.log_probs(h), state
+        own, words = self.split(state)
+        starts, words = self.follow(tokens[None], words)
+        h, own = self.decoder.step(F.embedding(tokens, self.embedding), own)
+        return self.output.log_probs(h, starts[0]), own + words
 
     def step_with(self, tokens: Tensor, state: State, source: Source) -> tuple[Tensor, State, Tensor | None]:
         """The same for B targets with sources; and where each looked, (B, S), if there is attention."""
@@ -176,8 +221,10 @@ class Network(nn.Module):
 
     def nll(self, inputs: Tensor, targets: Tensor, state: State, source: Source | None = None) -> tuple[Tensor, State]:
         """−log P of each target (T, B) in nats, after inputs (T, B) from `state`; and the new state."""
+        starts = self.starts(inputs, state)
         h, state = self.run(inputs, state, source=source)
-        return self.output.nll(h.flatten(0, 1), targets.flatten()).view_as(targets), state
+        nll = self.output.nll(h.flatten(0, 1), targets.flatten(), starts.flatten(0, 1))
+        return nll.view_as(targets), state
 
     @torch.no_grad()
     def init(self, generator: torch.Generator, *, bound: float = 0.0) -> None:
@@ -228,6 +275,7 @@ def build_network(config: NetworkConfig, words: Words | int, source_vocab_size: 
         embed_size=embed_size(config),
         cells=cells,
         output=config.parsed_output,
+        direct=config.parsed_direct,
         tied=config.tied,
         residual=config.residual,
         layer_norm=config.layer_norm,

@@ -40,9 +40,11 @@ class PackedNetwork:
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """As `Network.step`."""
+        own, words = self.network.split(state)
+        starts, words = self.network.follow(tokens[None], words)
         x = F.embedding(tokens, self.network.embedding)
-        h, state = self.network.decoder.step(x, state, weights=self._weights.layers)
-        return self._log_probs(h), state
+        h, own = self.network.decoder.step(x, own, weights=self._weights.layers)
+        return self._log_probs(h, starts[0]), own + words
 
     @property
     def vocab_size(self) -> int:
@@ -65,5 +67,6 @@ class PackedNetwork:
         h, state, alpha = self.network.link.step(self.network.decoder, x, state, source, weights=self._weights)
         return self._log_probs(h), state, alpha
 
-    def _log_probs(self, h: Tensor) -> Tensor:
-        return self.network.output.normalize(torch.add(self._rows.product(h), self._bias))
+    def _log_probs(self, h: Tensor, starts: Tensor | None = None) -> Tensor:
+        output = self.network.output
+        return output.normalize(output.add_direct(torch.add(self._rows.product(h), self._bias), starts))

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rnntool.config.adaptation import Dynamic
 from rnntool.errors import TrainingError
@@ -70,9 +70,9 @@ class DynamicScorer:
         self.context = context
         self.dynamic = dynamic
         self.temperature = temperature
-        self._trained = tuple(parameter.detach() for parameter in network.parameters())
+        self._trained = tuple(parameter.detach() for parameter in _learning(network))
         self._network = copy.deepcopy(network).requires_grad_()  # its weights are those of whatever state is asked for
-        self._weights = tuple(self._network.parameters())
+        self._weights = _learning(self._network)
         self._steps, self._returns = _rates(network, vocabulary.eos_id, dynamic)
 
     def state0(self) -> Learned:
@@ -132,14 +132,14 @@ class DynamicScorer:
         """Predict all tokens but the first, then learn from them if that is to be."""
         with torch.set_grad_enabled(learns), exact_products():
             h, after = self._network.run(ids[:-1, None], before)
-            rows, targets = h[:, 0], ids[1:]
+            rows, targets, starts = h[:, 0], ids[1:], self._network.starts(ids[:-1, None], before)[:, 0]
             with torch.no_grad():
-                nll = nll_at(self._network.output, rows, targets, self.temperature).double().cpu()
+                nll = nll_at(self._network.output, rows, targets, self.temperature, starts).double().cpu()
             if not bool(nll.isfinite().all()):
                 what = f"with lr {self.dynamic.lr:g} the weights are no numbers any more"
                 raise TrainingError("--dynamic", what, "a smaller lr")
             if learns:
-                gradients = _gradients(self._network, rows, targets, self.dynamic.bptt)
+                gradients = _gradients(self._network, rows, targets, starts, self.dynamic.bptt)
                 with torch.no_grad():
                     self._learn(gradients)
         return Passage(rows.detach(), targets, -nll), tuple(part.detach() for part in after)
@@ -153,15 +153,20 @@ class DynamicScorer:
             weight.addcmul_(gradient, step, value=-1)
 
 
-def _gradients(network: Network, h: Tensor, targets: Tensor, size: int) -> tuple[Tensor, ...]:
+def _learning(network: Network) -> tuple[nn.Parameter, ...]:
+    """The weights that learn: all but direct ones, of which a text meets too few to tell how large their gradients are."""
+    return tuple(parameter for parameter in network.parameters() if parameter is not network.direct_table)
+
+
+def _gradients(network: Network, h: Tensor, targets: Tensor, starts: Tensor, size: int) -> tuple[Tensor, ...]:
     """g, of each parameter, for a segment that would have `size` tokens if it were full."""
-    loss, _ = network.output.loss(h, targets)
-    return torch.autograd.grad(loss / size, tuple(network.parameters()), materialize_grads=True)
+    loss, _ = network.output.loss(h, targets, starts=starts)
+    return torch.autograd.grad(loss / size, _learning(network), materialize_grads=True)
 
 
 def _rates(network: Network, eos_id: int, dynamic: Dynamic) -> tuple[list[Tensor], list[Tensor]]:
     """What each parameter's gradient is multiplied with, and the share of the way back that it goes."""
-    parameters = tuple(network.parameters())
+    parameters = _learning(network)
     if dynamic.rule == "sgd":
         like = parameters[0].detach()
         return [like.new_tensor(dynamic.lr)] * len(parameters), [like.new_tensor(dynamic.decay)] * len(parameters)
@@ -184,11 +189,11 @@ def usual_sizes(network: Network, eos_id: int, segment_size: int) -> list[Tensor
     network = copy.deepcopy(network).requires_grad_()
     writer = copy.deepcopy(network).cpu().double()
     generator = torch.Generator().manual_seed(1)
-    squares = [torch.zeros_like(parameter) for parameter in network.parameters()]
+    squares = [torch.zeros_like(parameter) for parameter in _learning(network)]
     tokens, state = torch.full((STREAMS,), eos_id), writer.state0(STREAMS)
     for _ in range(SEGMENTS):
         written = [tokens]
-        before = tuple(part.to(squares[0]) for part in state)
+        before = tuple(part.to(squares[0] if part.is_floating_point() else squares[0].device) for part in state)
         for _ in range(segment_size):
             with torch.no_grad():
                 log_probs, state = writer.step(tokens, state)
@@ -198,7 +203,8 @@ def usual_sizes(network: Network, eos_id: int, segment_size: int) -> list[Tensor
             own = tuple(part[stream : stream + 1] for part in before)
             with exact_products():
                 h, _ = network.run(ids[:-1, None], own)
-                gradients = _gradients(network, h[:, 0], ids[1:], segment_size)
+                starts = network.starts(ids[:-1, None], own)[:, 0]
+                gradients = _gradients(network, h[:, 0], ids[1:], starts, segment_size)
             for square, gradient in zip(squares, gradients, strict=True):
                 square.addcmul_(gradient, gradient, value=1 / (STREAMS * SEGMENTS))
     return [square.sqrt() for square in squares]

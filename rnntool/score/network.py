@@ -82,10 +82,6 @@ class NetworkScorer:
             return self._reset(lines), state
         return by_line(lines, ((passage.log_probs, after) for passage, after in self._windows(lines, state)))
 
-    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
-        """−log P(target), (N,), of targets (N,) after hidden states (N, O)."""
-        return nll_at(self.network.output, h, targets, self.temperature)
-
     def passages(self, lines: Sequence[Sequence[int]], state: State) -> Iterator[tuple[Passage, State]]:
         """As `PassageScorer.passages`; where the context is reset, line by line."""
         if self.context == "carry":
@@ -100,9 +96,11 @@ class NetworkScorer:
         ids = stream_of(lines, self.vocabulary.eos_id).to(self._device)
         for first in range(0, len(ids) - 1, WINDOW):
             targets = ids[1:][first : first + WINDOW]
+            inputs = ids[:-1][first : first + WINDOW, None]
             with torch.no_grad(), exact_products():
-                h, state = self.network.run(ids[:-1][first : first + WINDOW, None], state)
-                nll = self.nll(h[:, 0], targets)
+                starts = self.network.starts(inputs, state)
+                h, state = self.network.run(inputs, state)
+                nll = nll_at(self.network.output, h[:, 0], targets, self.temperature, starts[:, 0])
             yield Passage(h[:, 0], targets, -nll.double().cpu()), state
 
     def _reset(self, lines: Sequence[Sequence[int]]) -> list[LogProbs]:
@@ -124,10 +122,11 @@ class NetworkScorer:
         for first in range(0, len(scores), WINDOW):
             window = slice(first, first + WINDOW)
             inputs, targets = ids[:-1][window], ids[1:][window]
+            starts = self.network.starts(inputs, state)
             h, state = self.network.run(inputs, state)
             steps = torch.arange(first, first + len(inputs), device=self._device)
             counts: Tensor = steps[:, None] < lengths  # (T, B)
-            nll = self.nll(h[counts], targets[counts])
+            nll = nll_at(self.network.output, h[counts], targets[counts], self.temperature, starts[counts])
             scores[window][counts.cpu()] = -nll.double().cpu()
         for column, line in enumerate(lines):
             yield scores[: len(line) + 1, column].numpy()

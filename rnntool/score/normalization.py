@@ -23,6 +23,8 @@ def deviation_from_one(network: Network, *, eos_id: int, num_contexts: int = 64,
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(network.vocab_size, (num_contexts, 1), generator=generator)
     ids[0] = eos_id
-    h, _ = network.run(ids.to(network.embedding.device), network.state0(1))
-    sums = network.output.log_probs(h[:, 0]).double().exp().sum(dim=1)
+    ids, state = ids.to(network.embedding.device), network.state0(1)
+    h, _ = network.run(ids, state)
+    starts = network.starts(ids, state)
+    sums = network.output.log_probs(h[:, 0], starts[:, 0]).double().exp().sum(dim=1)
     return float((sums - 1).abs().max())

@@ -18,13 +18,17 @@ BLOCK = 1 << 23
 """Largest number of log-probabilities that exist at once."""
 
 
-def nll_at(output: OutputLayer, h: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """−log P_τ(target) in nats, (N,), for h (N, H) and targets (N,)."""
+def nll_at(output: OutputLayer, h: Tensor, targets: Tensor, temperature: float, starts: Tensor | None = None) -> Tensor:
+    """−log P_τ(target) in nats, (N,), for h (N, H), targets (N,) and the starts of direct weights, if there are any."""
     if temperature == 1 or not len(targets):
-        return output.nll(h, targets)
+        return output.nll(h, targets, starts)
     size = max(1, BLOCK // len(output.bias))
-    blocks = zip(torch.split(h, size), torch.split(targets, size), strict=True)
-    return torch.cat([_nll(output.log_probs(part) / temperature, y) for part, y in blocks])
+    nll = []
+    for first in range(0, len(targets), size):
+        rows = slice(first, first + size)
+        log_probs = output.log_probs(h[rows], None if starts is None else starts[rows])
+        nll.append(_nll(log_probs / temperature, targets[rows]))
+    return torch.cat(nll)
 
 
 def _nll(z: Tensor, targets: Tensor) -> Tensor:

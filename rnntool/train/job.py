@@ -366,9 +366,8 @@ def settled(job: Job, network: Network, train: Corpus) -> Job:
     """The job, with the settings put in that depend on the sizes of network and text."""
     if job.training.dropout is not None:
         return job
-    return replace(
-        job, training=replace(job.training, dropout=default_dropout(network.num_parameters, train.num_tokens))
-    )
+    size = network.num_parameters - (0 if network.direct_table is None else network.direct_table.numel())
+    return replace(job, training=replace(job.training, dropout=default_dropout(size, train.num_tokens)))
 
 
 def data_facts(role: str, corpus: Corpus | None) -> list[dict[str, Any]]:
@@ -378,7 +377,8 @@ def data_facts(role: str, corpus: Corpus | None) -> list[dict[str, Any]]:
 
 def _settle_output(config: NetworkConfig, vocabulary: Vocabulary) -> NetworkConfig:
     """The configuration with what its output layer takes from the vocabulary."""
-    return replace(config, output=str(settle_output(config.parsed_output, words_of(vocabulary))))
+    output = str(settle_output(config.parsed_output, words_of(vocabulary)))
+    return replace(config, output=output, direct=str(config.parsed_direct or "none"))
 
 
 def _source_facts(source: CorpusSource) -> dict[str, Any]:

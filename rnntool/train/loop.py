@@ -122,7 +122,7 @@ class Trainer:
 
         self.parameters = dict(self.network.named_parameters())
         rows, is_sparse = plan_rows(config, self.network)
-        self.optimizer = build_optimizer(config, self.parameters.values(), rows)
+        self.optimizer = build_optimizer(config, self.parameters.values(), rows, self.network.direct_table)
         self.schedule = Schedule(config)
         self.average = Average(config, self.parameters)
         self.best_weights: dict[str, Tensor] = {}
@@ -269,7 +269,7 @@ class Trainer:
         if self.team.size > 1:
             nll = nll.new_tensor(self._add_up(float(nll)))
         norm, divisor = measure_gradients(
-            self.parameters.values(), tokens=tokens, norm=self.config.clip, value=self.config.clip_value
+            self.optimizer.parameters, tokens=tokens, norm=self.config.clip, value=self.config.clip_value
         )
         return *torch.stack([nll, norm]).tolist(), divisor
 

@@ -268,8 +268,55 @@ class Torch(Optimizer):
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": memory})
 
 
+class BesideDirect(Optimizer):
+    """An optimiser of all weights but the direct ones, which take plain steps beside it.
+
+        θ ← θ − η_d g      g of the sum over tokens, not of their mean
+
+    An n-gram's weights are met in few windows, and by few tokens of these: each of them is a step of its own, whatever the
+    others are, so that nothing is divided or clipped.  Adam would move the weight of a word that hardly could have come as
+    far as that of the word that came.  η_d falls as the rate of the others does.
+
+    Args:
+        optimizer: of the others, at its full rate.
+        table: the direct weights.
+        rate: η_d.
+    """
+
+    def __init__(self, optimizer: Optimizer, table: nn.Parameter, rate: float) -> None:
+        super().__init__(optimizer.parameters, optimizer.lr)  # type: ignore[arg-type]
+        self.optimizer = optimizer
+        self.table = table
+        self._share = rate / optimizer.lr
+
+    def zero_grad(self) -> None:
+        """As `Optimizer.zero_grad`."""
+        super().zero_grad()
+        self.table.grad = None
+
+    @torch.no_grad()
+    def step(self, divisor: float | Tensor) -> None:
+        """As `Optimizer.step`; the divisor is that of the others."""
+        self.optimizer.lr = self.lr
+        self.optimizer.step(divisor)
+        if self.table.grad is not None:
+            self.table.add_(self.table.grad, alpha=-float(self._share * self.lr))
+
+    @property
+    def memory(self) -> Memory:
+        """As `Optimizer.memory`: that of the others."""
+        return self.optimizer.memory
+
+    def recall(self, memory: Memory) -> None:
+        """As `Optimizer.recall`."""
+        self.optimizer.recall(memory)
+
+
 def build_optimizer(
-    config: TrainingConfig, parameters: Iterable[nn.Parameter], by_rows: Collection[nn.Parameter] = ()
+    config: TrainingConfig,
+    parameters: Iterable[nn.Parameter],
+    by_rows: Collection[nn.Parameter] = (),
+    direct: nn.Parameter | None = None,
 ) -> Optimizer:
     """The optimiser that `config` names, at its full learning rate.
 
@@ -277,7 +324,11 @@ def build_optimizer(
         config: the run's settings.
         parameters: the weights.
         by_rows: those that are read by rows, if `takes_rows`.
+        direct: the table of direct weights among them, if there is one.
     """
+    if direct is not None:
+        others = build_optimizer(config, [p for p in parameters if p is not direct], by_rows)
+        return BesideDirect(others, direct, config.direct_lr)
     rate, decay = config.rate, config.weight_decay
     match config.optimizer:
         case "sgd" if is_row_wise(config):

@@ -50,6 +50,7 @@ def backward(
         inputs = with_own_words(
             network, inputs, state, source, rate=config.scheduled_sampling, noise=noise, dtype=dtype
         )
+    starts = network.starts(inputs, state)
     h, after = network.run(
         inputs,
         state,
@@ -64,15 +65,24 @@ def backward(
         stopwatch.lap("layers forward")
     if len(h) > len(batch.targets):
         h = h[-len(batch.targets) :]  # (S, B, O)
+        starts = starts[-len(batch.targets) :]
     dropped = noise.drop(h, noise.output)
     rows, targets = dropped.flatten(0, 1), batch.targets.flatten()
     weights = None if batch.weights is None else batch.weights.flatten()
+    starts = starts.flatten(0, 1)
     if batch.mask is not None:
         counts = batch.mask.flatten()
         rows, targets = rows[counts], targets[counts]
         weights = None if weights is None else weights[counts]
+        starts = starts[counts]
     loss, nll = network.output.loss(
-        rows, targets, weights=weights, smoothing=config.label_smoothing, dtype=dtype, generator=noise.generator
+        rows,
+        targets,
+        starts=starts,
+        weights=weights,
+        smoothing=config.label_smoothing,
+        dtype=dtype,
+        generator=noise.generator,
     )
     if config.ar:
         loss = loss + config.ar * batch.share * batch.num_tokens * dropped.square().mean()
@@ -118,7 +128,8 @@ def with_own_words(
     generator = noise.generator
     h, _ = network.run(inputs, state, dtype=dtype, source=source)
     is_own = torch.rand(inputs[1:].shape, generator=generator, device=inputs.device) < rate
-    probs = network.output.log_probs(h[:-1][is_own]).exp_()
+    starts = network.starts(inputs, state)
+    probs = network.output.log_probs(h[:-1][is_own], starts[:-1][is_own]).exp_()
     own = inputs.clone()
     if len(probs):
         own[1:][is_own] = torch.multinomial(probs, 1, generator=generator).squeeze(1)

@@ -30,7 +30,8 @@ def gradient_by_lag(network: Network, inputs: Tensor, targets: Tensor) -> list[f
         g_0 .. g_K, K at most `LARGEST_LAG`; root mean squares over the streams, all tensors of a state together.
     """
     inputs = inputs[-LARGEST_LAG - 1 :]
-    state = network.state0(inputs.shape[1])
+    state = network.decoder.state0(inputs.shape[1])
+    starts = network.starts(inputs, network.state0(inputs.shape[1]))
     widths = [s.shape[1] for s in state]
     top = network.decoder.stack[-1]
     moments: list[Tensor] = []
@@ -43,7 +44,7 @@ def gradient_by_lag(network: Network, inputs: Tensor, targets: Tensor) -> list[f
         seen = top.cell.output(top.weights(), state[-len(top.cell.state_sizes) :])
         if top.norm is not None:
             seen = top.norm(seen)
-        loss = network.output.nll(seen + (h - seen).detach(), targets[-1]).sum()
+        loss = network.output.nll(seen + (h - seen).detach(), targets[-1], starts[-1]).sum()
         gradients = torch.autograd.grad(loss, moments, allow_unused=True)
     squares = [0.0 if g is None else float(g.square().sum()) / inputs.shape[1] for g in gradients]
     return [math.sqrt(square) for square in reversed(squares)]

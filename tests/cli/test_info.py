@@ -39,8 +39,8 @@ def test_a_run_is_described_by_its_best_model(run: Run, toys: Path) -> None:
 def test_it_says_whether_the_embedding_is_the_input_matrix(run: Run, toys: Path) -> None:
     """An Elman network without embeddings of their own, and an LSTM, which always has some."""
     found = facts(run("info", toys / "run").out)
-    assert found["network", "direct"] == "yes"
-    assert facts(run("info", "--arch", "lstm:8", "--vocab-size", "9").out)["network", "direct"] == "no"
+    assert found["network", "direct_input"] == "yes"
+    assert facts(run("info", "--arch", "lstm:8", "--vocab-size", "9").out)["network", "direct_input"] == "no"
 
 
 def test_parameters_add_up(run: Run, toys: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_network_is_described_before_it_is_trained(run: Run) -> None:
     assert tied["parameters"]["total"] == 2651600
     assert tied["parameters"]["output"] == 10000
     wide = json.loads(run("info", "--json", "--arch", "elman:10", "--vocab-size", "50", "--embed-size", "30").out)
-    assert not wide["network"]["direct"]
+    assert not wide["network"]["direct_input"]
     assert (wide["network"]["embed_size"], wide["parameters"]["embedding"]) == (30, 1500)
 
 

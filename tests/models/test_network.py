@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -19,6 +21,8 @@ def network(arch: str = "lstm:4", *, seed: int = 1, **options: object) -> Networ
     built.init(torch.Generator().manual_seed(seed))
     with torch.no_grad():  # a softmax that has learnt something
         built.output.bias.copy_(torch.linspace(-1, 1, V))
+        if built.direct_table is not None:
+            built.direct_table.copy_(torch.linspace(-1, 1, len(built.direct_table)).sin())
     return built.double()
 
 
@@ -49,6 +53,8 @@ def ids(T: int = 5, B: int = 2) -> torch.Tensor:
         (NetworkConfig("scrn:4+3", embed_size=5), 35 + 15 + 20 + 16 + 12 + 4 + 7 * 8),
         # 3·4·(4 + 4 + 1) + 4 for the bias inside the reset
         (NetworkConfig("gru:4"), 28 + 108 + 4 + 35),
+        # a table beside all that
+        (NetworkConfig("lstm:4", direct="50:3"), 207 + 50),
         # A is the embedding; R, b
         (NetworkConfig("elman:4"), 28 + 20 + 35),
         # above it, there is an A
@@ -94,8 +100,10 @@ def test_the_classic_networks_have_their_published_sizes(preset: str, own: tuple
     "arch",
     ["ngram:4x4", "elman:4", "lstm:2x4/3", "gru:2x4", "gru-before:4", "scrn:2x4+3", "trace:4", "jordan:4", "mrnn:4"],
 )
-@pytest.mark.parametrize("options", [{}, {"tied": True}, {"residual": True, "layer_norm": True}], ids=str)
-def test_a_window_is_its_tokens_one_by_one(arch: str, options: dict[str, bool]) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"tied": True}, {"residual": True, "layer_norm": True}, {"direct": "50:4"}], ids=str
+)
+def test_a_window_is_its_tokens_one_by_one(arch: str, options: dict[str, Any]) -> None:
     net = network(arch, **options)
     inputs, targets = ids(), ids().flip(0)
     nll, after = net.nll(inputs, targets, net.state0(2))
@@ -106,6 +114,16 @@ def test_a_window_is_its_tokens_one_by_one(arch: str, options: dict[str, bool]) 
         torch.testing.assert_close(-log_probs.gather(1, targets[t][:, None])[:, 0], nll[t], rtol=1e-12, atol=1e-12)
     for one, other in zip(state, after, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("keep", [0, 2, 5])
+def test_the_words_of_direct_weights_are_kept_with_the_state(keep: int) -> None:
+    net = network(direct="50:4")
+    _, kept = net.run(ids(), net.state0(2), keep=keep)
+    _, expected = net.run(ids()[:keep], net.state0(2)) if keep else (None, net.state0(2))
+    for one, other in zip(kept, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    assert kept[-1].tolist() == torch.cat([torch.full((3, 2), -1), ids()[:keep]])[-3:].T.tolist()
 
 
 def test_states_can_be_indexed_as_a_search_does() -> None:

@@ -109,6 +109,27 @@ def test_every_optimiser_begins_at_its_rate(name: str) -> None:
     assert build_optimizer(TrainingConfig(optimizer=name), [parameter]).lr == (TrainingConfig(optimizer=name).rate)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_direct_weights_take_plain_steps_beside_the_others(optimizer: str) -> None:
+    """θ −= 0.3 g of the sum, undivided; halved with the others' rate.  The others are as they are alone."""
+    config = TrainingConfig(optimizer=optimizer, direct_lr=0.3)
+    alone, beside, table = (nn.Parameter(torch.tensor([START], dtype=torch.float64)) for _ in range(3))
+    optimizers = build_optimizer(config, [alone]), build_optimizer(config, [beside, table], direct=table)
+    for share in (1.0, 0.5):
+        for each, weights in zip(optimizers, ([alone], [beside, table]), strict=True):
+            each.zero_grad()
+            assert all(weight.grad is None for weight in weights)
+            for weight in weights:
+                weight.grad = torch.tensor([4.0], dtype=torch.float64)
+            assert each.parameters == weights[:1]
+            each.lr = share * config.rate
+            each.step(8.0)
+    assert beside.item() == alone.item() != START
+    assert table.item() == pytest.approx(START - 0.3 * 4 - 0.15 * 4, rel=1e-14)
+    optimizers[1].recall(optimizers[0].memory)
+    assert len(optimizers[1].memory) == len(optimizers[0].memory)
+
+
 def test_a_sparse_gradient_moves_its_rows_as_a_dense_one_does() -> None:
     gradients = torch.randn(3, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     words = torch.tensor([[1, 4, 1]])

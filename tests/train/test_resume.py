@@ -51,6 +51,8 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("ngram:3x4,sigmoid,direct", {"context": "reset", "optimizer": "sgd", "lr": 1.0}),
     ("mrnn:4/3", {**NOISE}),
     ("lstm:4", {"output": "adaptive:3,6", "beta1": 0.9, **NOISE}),
+    ("elman:4", {"output": "class:3", "direct": "300:3", "bptt_every": 2, "average": "ema", "label_smoothing": 0.1}),
+    ("gru:4", {"direct": "300:4", "context": "reset", "bptt": 3, "text": "two", "scheduled_sampling": 0.3}),
     ("gru:4", {"encoder": "bi-gru:3", "link": "attention", "context": "reset", **NOISE}),
     ("lstm:4", {"encoder": "lstm:2x4", "link": "init", "context": "reset", "tied_source": True, "batch_tokens": 20}),
     ("gru:4", {"scheduled_sampling": 0.5, "dropout": 0.2}),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from rnntool.config.output import frequencies
 from rnntool.nn.output import fused
+from rnntool.nn.output.direct import Runs
 from rnntool.nn.output.layer import ExactLayer
 
 
@@ -40,6 +41,12 @@ class AdaptiveSoftmax(ExactLayer):
         self.cuts = tuple(cuts)
         self.group_weight = nn.Parameter(torch.empty(len(self.cuts), input_size))
         self.group_bias = nn.Parameter(torch.empty(len(self.cuts)))
+        first, num_groups = self.cuts[0], len(self.cuts)
+        words = torch.arange(vocab_size, device="cpu")
+        groups = torch.arange(first, first + num_groups, device="cpu")
+        self._places: Tensor  # the head's words, the groups, the other words
+        places = torch.cat([torch.where(words < first, words, words + num_groups), groups])
+        self.register_buffer("_places", places, persistent=False)
 
     def init(self, p: Tensor) -> None:
         """As `OutputLayer.init`: a group is as likely as its words together."""
@@ -57,6 +64,11 @@ class AdaptiveSoftmax(ExactLayer):
         """As `OutputLayer.rows`: one for every word, then one for every group."""
         return torch.cat([self.weight, self.group_weight]), torch.cat([self.bias, self.group_bias])
 
+    @property
+    def places(self) -> Tensor:
+        """As `OutputLayer.places`: what is chosen from together stands together."""
+        return self._places
+
     def rows_computed(self, counts: Sequence[float]) -> float:
         """As `OutputLayer.rows_computed`: the head, and a group as often as it has the target."""
         weights = frequencies(counts)
@@ -73,14 +85,15 @@ class AdaptiveSoftmax(ExactLayer):
             parts.append(fused.log_softmax(z[:, words]) + head[:, number, None])
         return torch.cat(parts, dim=1)
 
-    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, h: Tensor, targets: Tensor, starts: Tensor | None = None) -> Tensor:
         """As `OutputLayer.nll`; of the groups, only the target's is computed."""
-        group = _group_of(targets, self.cuts)
-        nll = fused.softmax_nll(h, *self._head, _head_targets(targets, group, self.cuts))
+        group, runs = _group_of(targets, self.cuts), self._runs(starts)
+        nll = fused.softmax_nll(h, *self._head, _head_targets(targets, group, self.cuts), runs)
         for number, words in enumerate(_groups(self.cuts, len(self.bias)), 1):
             rows = (group == number).nonzero()[:, 0]
             if len(rows):
-                own = fused.softmax_nll(h[rows], self.weight[words], self.bias[words], targets[rows] - words.start)
+                U, b, inside = self.weight[words], self.bias[words], targets[rows] - words.start
+                own = fused.softmax_nll(h[rows], U, b, inside, self._of_group(runs, rows, words))
                 nll = nll.index_add(0, rows, own)
         return nll
 
@@ -93,6 +106,7 @@ class AdaptiveSoftmax(ExactLayer):
         weights: Tensor | None,
         smoothing: float,
         dtype: torch.dtype,
+        runs: Runs | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """As `ExactLayer.differentiate`; each of the two choices is smoothed over what is chosen from."""
         U, b, group_U, group_b = parameters
@@ -110,6 +124,7 @@ class AdaptiveSoftmax(ExactLayer):
             dtype=dtype,
             dU=head_dU,
             db=head_db,
+            runs=runs,
         )
         dU[:first], db[:first] = head_dU[:first], head_db[:first]
         for number, words in enumerate(_groups(self.cuts, len(b)), 1):
@@ -124,28 +139,41 @@ class AdaptiveSoftmax(ExactLayer):
                 dtype=dtype,
                 dU=dU[words],
                 db=db[words],
+                runs=self._of_group(runs, rows, words),
             )
             loss, nll = loss + own_loss, nll + own_nll
             dh.index_add_(0, rows, own_dh)
         return loss, nll, [dh, dU, db, head_dU[first:].clone(), head_db[first:].clone()]
 
     def loss_reference(
-        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+        self,
+        h: Tensor,
+        targets: Tensor,
+        *,
+        starts: Tensor | None = None,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """Both choices for every row, then sums over those that were made."""
         group = _group_of(targets, self.cuts)
-        head_U, head_b = self._head
-        head = fused.log_softmax(torch.addmm(head_b, h, head_U.T))
+        U, b = self.rows
+        z = self.add_direct(torch.addmm(b, h, U.T), starts)
+        first, vocab_size = self.cuts[0], len(self.bias)
+        head = fused.log_softmax(torch.cat([z[:, :first], z[:, vocab_size:]], dim=1))
         picked = head.gather(1, _head_targets(targets, group, self.cuts)[:, None])[:, 0]
         nll, spread = -picked, -head.mean(dim=1)
         for number, words in enumerate(_groups(self.cuts, len(self.bias)), 1):
-            within = fused.log_softmax(torch.addmm(self.bias[words], h, self.weight[words].T))
+            within = fused.log_softmax(z[:, words])
             inside = (targets - words.start).clamp(0, within.shape[1] - 1)
             chosen = group == number
             nll = nll - chosen * within.gather(1, inside[:, None])[:, 0]
             spread = spread - chosen * within.mean(dim=1)
         each = (1 - smoothing) * nll + smoothing * spread
         return (each if weights is None else each * weights).sum(), nll.sum().detach()
+
+    def _of_group(self, runs: Runs | None, rows: Tensor, words: slice) -> Runs | None:
+        """The direct weights of a group's words after some rows."""
+        return None if runs is None else runs.at(rows, words.start + len(self.cuts))
 
 
 def _groups(cuts: Sequence[int], vocab_size: int) -> Iterator[slice]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rnntool.config.output import frequencies
 from rnntool.nn.output import fused
+from rnntool.nn.output.direct import Ragged, Runs
 from rnntool.nn.output.layer import ExactLayer
 
 
@@ -46,6 +47,10 @@ class ClassSoftmax(ExactLayer):
         self.register_buffer("_order", order, persistent=False)
         first = (sizes.cumsum(0) - sizes)[class_of]
         self.register_buffer("_place", order.argsort() - first, persistent=False)
+        self._first: Tensor  # of the words class by class, each class's first
+        self.register_buffer("_first", sizes.cumsum(0) - sizes, persistent=False)
+        self._sizes: Tensor
+        self.register_buffer("_sizes", sizes, persistent=False)
 
     def init(self, p: Tensor) -> None:
         """As `OutputLayer.init`: a class is as likely as its words together."""
@@ -56,6 +61,13 @@ class ClassSoftmax(ExactLayer):
     def rows(self) -> tuple[Tensor, Tensor]:
         """As `OutputLayer.rows`: one for every word, then one for every class."""
         return torch.cat([self.weight, self.class_weight]), torch.cat([self.bias, self.class_bias])
+
+    @property
+    def places(self) -> Tensor:
+        """As `OutputLayer.places`: classes, then words class by class."""
+        num_classes = len(self.sizes)
+        words = num_classes + self._first[self._class_of] + self._place
+        return torch.cat([words, torch.arange(num_classes, device=words.device)])
 
     def rows_computed(self, counts: Sequence[float]) -> float:
         """As `OutputLayer.rows_computed`: all classes, and the words of the target's."""
@@ -72,15 +84,16 @@ class ClassSoftmax(ExactLayer):
         mass = torch.zeros_like(top).scatter_add(1, index, (words - top.gather(1, index)).exp())
         return words + (classes - top - mass.log()).gather(1, index)
 
-    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, h: Tensor, targets: Tensor, starts: Tensor | None = None) -> Tensor:
         """As `OutputLayer.nll`; of the classes, only the target's is computed."""
-        own = self._class_of[targets]
-        nll = fused.softmax_nll(h, self.class_weight, self.class_bias, own)
+        own, runs = self._class_of[targets], self._runs(starts)
+        nll = fused.softmax_nll(h, self.class_weight, self.class_bias, own, runs)
         U, b = self._sorted(self.weight), self._sorted(self.bias)
         order = own.argsort(stable=True)
         for part, words in self._parts(own):
             rows = order[part]
-            within = fused.softmax_nll(h[rows], U[words], b[words], self._place[targets[rows]])
+            direct = None if runs is None else runs.at(rows, len(self.sizes) + words.start)
+            within = fused.softmax_nll(h[rows], U[words], b[words], self._place[targets[rows]], direct)
             nll = nll.index_add(0, rows, within)
         return nll
 
@@ -93,6 +106,7 @@ class ClassSoftmax(ExactLayer):
         weights: Tensor | None,
         smoothing: float,
         dtype: torch.dtype,
+        runs: Runs | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """As `ExactLayer.differentiate`; each of the two choices is smoothed over what is chosen from.
 
@@ -111,15 +125,22 @@ class ClassSoftmax(ExactLayer):
             dtype=dtype,
             dU=class_dU,
             db=class_db,
+            runs=runs,
         )
         order = own.argsort(stable=True)
-        within = self._within(h[order], self._sorted(U), self._sorted(b), own, order, weights, smoothing)
+        ragged = None if runs is None else self._direct_within(runs, own, order)
+        direct = None if ragged is None else ragged.sums.clone()
+        within = self._within(h[order], self._sorted(U), self._sorted(b), own, order, weights, smoothing, direct)
         log_z, spread, some_dh, dU, db = within
         dh.index_add_(0, order, some_dh)
         dU, db = self._by_id(dU), self._by_id(db)
         # the targets' own part, for all rows at once
         U_y, hit = U[targets], h.new_full((len(h),), 1 - smoothing) if weights is None else (1 - smoothing) * weights
         each = torch.empty_like(log_z).index_copy_(0, order, log_z) - torch.linalg.vecdot(h, U_y) - b[targets]
+        if runs is not None and ragged is not None and direct is not None:
+            right = ragged.first + self._place[targets[order]]
+            each.index_add_(0, order, ragged.sums[right], alpha=-1)
+            runs.add_ragged_gradient(direct.index_add_(0, right, hit[order], alpha=-1), ragged)
         dh.addcmul_(U_y, hit[:, None], value=-1)
         dU.index_add_(0, targets, h * hit[:, None], alpha=-1)
         db.index_add_(0, targets, hit, alpha=-1)
@@ -136,8 +157,11 @@ class ClassSoftmax(ExactLayer):
         order: Tensor,
         weights: Tensor | None,
         smoothing: float,
+        direct: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The words within each row's class, all but what falls to the target; rows and words class by class.
+
+        What `direct` adds to the logits, row after row, is overwritten by the gradient of these.
 
         Returns:
             log Σ exp z and that less the mean of z, (N,) each; and the gradients of h, U and b.
@@ -147,12 +171,20 @@ class ClassSoftmax(ExactLayer):
         share = h.new_ones(column) if weights is None else weights[order, None].to(h.dtype)
         dh, dU, db = torch.empty_like(h), torch.zeros_like(U), torch.zeros_like(b)
         parts = list(self._parts(own))
+        logits: Iterator[Tensor] | None = None
+        if direct is not None:
+            shapes = [(rows.stop - rows.start, words.stop - words.start) for rows, words in parts]
+            logits = (
+                z.view(shape) for z, shape in zip(torch.split(direct, [n * m for n, m in shapes]), shapes, strict=True)
+            )
         counts = [rows.stop - rows.start for rows, _ in parts]
         by_row = zip(*(torch.split(each, counts) for each in (h, dh, top, sums, share, spread)), strict=True)
         # Classes are small and many, so that calls count: nothing is called here that can wait for all of them.
         for (h_c, dh_c, top_c, sum_c, share_c, spread_c), (_, words) in zip(by_row, parts, strict=True):
             U_c, b_c, dU_c, db_c = U[words], b[words], dU[words], db[words]
             e = torch.addmm(b_c, h_c, U_c.T)
+            if logits is not None:
+                e = next(logits).add_(e)
             if smoothing:
                 torch.mean(e, dim=1, keepdim=True, out=spread_c)
             torch.amax(e, dim=1, keepdim=True, out=top_c)
@@ -166,14 +198,28 @@ class ClassSoftmax(ExactLayer):
         log_z = (top + sums.log_())[:, 0]
         return log_z, log_z - spread[:, 0], dh, dU, db
 
+    def _direct_within(self, runs: Runs, own: Tensor, order: Tensor) -> Ragged:
+        """Direct weights of the words within each row's class; rows class by class."""
+        classes = own[order]
+        return runs.at(order, len(self.sizes) + self._first[classes, None]).ragged(self._sizes[classes])
+
     def loss_reference(
-        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+        self,
+        h: Tensor,
+        targets: Tensor,
+        *,
+        starts: Tensor | None = None,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """Both choices with everything there is to choose from, then sums over those that were made."""
         own = self._class_of[targets]
-        classes = fused.log_softmax(torch.addmm(self.class_bias, h, self.class_weight.T))
+        U, b = self.rows
+        z = self.add_direct(torch.addmm(b, h, U.T), starts)
+        vocab_size = len(self.bias)
+        classes = fused.log_softmax(z[:, vocab_size:])
         is_inside = self._class_of == own[:, None]  # (N, V)
-        within = torch.addmm(self.bias, h, self.weight.T).masked_fill(~is_inside, -torch.inf).log_softmax(dim=1)
+        within = z[:, :vocab_size].masked_fill(~is_inside, -torch.inf).log_softmax(dim=1)
         nll = -classes.gather(1, own[:, None])[:, 0] - within.gather(1, targets[:, None])[:, 0]
         spread = -classes.mean(dim=1) - within.masked_fill(~is_inside, 0).sum(dim=1) / is_inside.sum(dim=1)
         each = (1 - smoothing) * nll + smoothing * spread

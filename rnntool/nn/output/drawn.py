@@ -67,8 +67,9 @@ class DrawnLayer(OutputLayer):
         """As `OutputLayer.normalize`."""
         return fused.log_softmax(z)
 
-    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, h: Tensor, targets: Tensor, starts: Tensor | None = None) -> Tensor:
         """As `OutputLayer.nll`."""
+        del starts
         return fused.softmax_nll(h, self.weight, self.bias, targets)
 
     def rows_computed(self, counts: Sequence[float]) -> float:
@@ -81,6 +82,7 @@ class DrawnLayer(OutputLayer):
         h: Tensor,
         targets: Tensor,
         *,
+        starts: Tensor | None = None,
         weights: Tensor | None = None,
         smoothing: float = 0.0,
         dtype: torch.dtype = torch.float32,

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rnntool.nn.output import fused
+from rnntool.nn.output.direct import Runs
 from rnntool.nn.output.layer import ExactLayer
 
 
@@ -62,8 +63,9 @@ class DifferentiatedSoftmax(ExactLayer):
         """As `OutputLayer.normalize`."""
         return fused.log_softmax(z)
 
-    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, h: Tensor, targets: Tensor, starts: Tensor | None = None) -> Tensor:
         """As `OutputLayer.nll`."""
+        del starts
         size = fused.rows_of_a_block(len(self.bias), h.element_size())
         weights = [self.weight, *self.rarer]
         blocks = zip(torch.split(h, size), torch.split(targets, size), strict=True)
@@ -78,8 +80,10 @@ class DifferentiatedSoftmax(ExactLayer):
         weights: Tensor | None,
         smoothing: float,
         dtype: torch.dtype,
+        runs: Runs | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """As `ExactLayer.differentiate`."""
+        assert runs is None
         first, b, *rarer = parameters
         bands = [first, *rarer]
         low = [U.to(dtype) for U in bands]

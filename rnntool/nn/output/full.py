@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rnntool.nn.output import fused
+from rnntool.nn.output.direct import Runs
 from rnntool.nn.output.layer import ExactLayer
 
 
@@ -45,9 +46,9 @@ class FullSoftmax(ExactLayer):
         """As `OutputLayer.normalize`."""
         return fused.log_softmax(z)
 
-    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, h: Tensor, targets: Tensor, starts: Tensor | None = None) -> Tensor:
         """As `OutputLayer.nll`."""
-        return fused.softmax_nll(h, self.weight, self.bias, targets)
+        return fused.softmax_nll(h, self.weight, self.bias, targets, self._runs(starts))
 
     def differentiate(
         self,
@@ -58,6 +59,7 @@ class FullSoftmax(ExactLayer):
         weights: Tensor | None,
         smoothing: float,
         dtype: torch.dtype,
+        runs: Runs | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """As `ExactLayer.differentiate`."""
         U, b = parameters
@@ -73,5 +75,6 @@ class FullSoftmax(ExactLayer):
             dtype=dtype,
             dU=dU,
             db=db,
+            runs=runs,
         )
         return loss, nll, [dh, dU, db]

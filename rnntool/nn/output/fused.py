@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rnntool.nn.output.block import normalizer_for
+from rnntool.nn.output.direct import Runs
 from rnntool.nn.precision import TILE
 
 BLOCK_BYTES = 32 << 20
@@ -51,11 +52,17 @@ def log_softmax(z: Tensor) -> Tensor:
     return z - z.logsumexp(dim=1, keepdim=True)
 
 
-def softmax_nll(h: Tensor, U: Tensor, b: Tensor, targets: Tensor) -> Tensor:
-    """−log P(target) in nats, (N,)."""
+def softmax_nll(h: Tensor, U: Tensor, b: Tensor, targets: Tensor, runs: Runs | None = None) -> Tensor:
+    """−log P(target) in nats, (N,); with direct weights, if there are any."""
     size = rows_of_a_block(len(b), h.element_size())
-    blocks = zip(torch.split(h, size), torch.split(targets, size), strict=True)
-    return torch.cat([nll_of_logits(torch.addmm(b, part, U.T), y) for part, y in blocks])
+    nll = []
+    for start in range(0, max(1, len(h)), size):
+        rows = slice(start, start + size)
+        z = torch.addmm(b, h[rows], U.T)
+        if runs is not None:
+            z = z + runs.at(rows).sums(len(b))
+        nll.append(nll_of_logits(z, targets[rows]))
+    return torch.cat(nll)
 
 
 def nll_of_logits(z: Tensor, targets: Tensor) -> Tensor:
@@ -75,6 +82,7 @@ def softmax_loss(
     dU: Tensor,
     db: Tensor,
     penalty: float = 0.0,
+    runs: Runs | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The loss of a softmax over the rows of U, and its gradients.
 
@@ -89,6 +97,7 @@ def softmax_loss(
         dU: is set to the gradient of U, (V, H).
         db: is set to the gradient of b, (V,).
         penalty: weight of (log Σ exp z)² in each row's loss.
+        runs: direct weights, whose gradient is added to that of their table, if there are any.
 
     Returns:
         The weighted sum of the smoothed losses, the plain Σ −log P(target), and the gradient of h (N, H).
@@ -102,30 +111,40 @@ def softmax_loss(
     width, more_words = h.shape[1], -vocab_size % tile
     low_U = F.pad(U.to(dtype), (0, -width % tile, 0, more_words))
     low_h = F.pad(h.to(dtype), (0, -width % tile, 0, -num_rows % GRAIN))
-    shift = _guess(low_h, low_U[:vocab_size], b)
+    shift = _guess(low_h, low_U[:vocab_size], b, runs)
     shifted = F.pad((b - shift).to(dtype), (0, more_words), value=-math.inf)
     ones = h.new_ones(num_rows) if weights is None else weights.to(h.dtype)
     log_z, dh = h.new_empty(num_rows), torch.empty_like(h)
+    right, mean = h.new_zeros(num_rows), h.new_zeros(num_rows)  # direct weights: of the targets, and of all words
     size = max(GRAIN, rows_of_a_block(vocab_size, low_U.element_size()) // GRAIN * GRAIN)
     for start in range(0, num_rows, size):
         rows = slice(start, min(start + size, num_rows))
-        e, scale, log_z[rows] = _weighted(low_h[start : start + size], low_U, shifted, ones[rows])
+        direct = None if runs is None else runs.at(rows)
+        sums = None if direct is None else direct.sums(vocab_size)
+        e, scale, log_z[rows] = _weighted(low_h[start : start + size], low_U, shifted, ones[rows], sums)
         if penalty:
             scale = scale * (1 + 2 * penalty * (log_z[rows] + shift))[:, None]
         torch.mul((e @ low_U)[: len(scale), :width], scale, out=dh[rows])
         # the last column, of ones before they are scaled, gives the gradient of b in the same product
         columns = torch.cat([h[rows] * scale, scale], dim=1).to(dtype)
         columns = F.pad(columns, (0, -columns.shape[1] % tile, 0, len(e) - len(scale)))
-        sums = (e.T @ columns)[:vocab_size]  # (V, H + 1)
+        both = (e.T @ columns)[:vocab_size]  # (V, H + 1)
         if start == 0:
-            dU.copy_(sums[:, :width])
-            db.copy_(sums[:, width])
+            dU.copy_(both[:, :width])
+            db.copy_(both[:, width])
         else:
-            dU += sums[:, :width]
-            db += sums[:, width]
+            dU += both[:, :width]
+            db += both[:, width]
+        if direct is not None and sums is not None:
+            right[rows], mean[rows] = sums.gather(1, targets[rows, None])[:, 0], sums.mean(dim=1)
+            dz = e[: len(scale), :vocab_size] * scale
+            if smoothing:
+                dz -= (smoothing / vocab_size) * ones[rows, None]
+            dz.scatter_add_(1, targets[rows, None], (smoothing - 1) * ones[rows, None])
+            direct.add_gradient(dz)
     log_z += shift
     U_y = U[targets]
-    nll = log_z - torch.linalg.vecdot(h, U_y) - b[targets]
+    nll = log_z - torch.linalg.vecdot(h, U_y) - b[targets] - right
     losses = nll
     hit = ones if not smoothing else (1 - smoothing) * ones
     dh.addcmul_(U_y, hit[:, None], value=-1)
@@ -133,7 +152,7 @@ def softmax_loss(
     db.index_add_(0, targets, hit, alpha=-1)
     if smoothing:
         mean_U = U.mean(dim=0)
-        losses = (1 - smoothing) * nll + smoothing * (log_z - h @ mean_U - b.mean())
+        losses = (1 - smoothing) * nll + smoothing * (log_z - h @ mean_U - b.mean() - mean)
         dh.addcmul_(mean_U, ones[:, None], value=-smoothing)
         dU.sub_(ones @ h, alpha=smoothing / vocab_size)
         db.sub_(ones.sum(), alpha=smoothing / vocab_size)
@@ -147,13 +166,17 @@ def _tile(device: torch.device) -> int:
     return TILE if device.type == "cuda" else 1
 
 
-def _guess(h: Tensor, U: Tensor, b: Tensor) -> Tensor:
+def _guess(h: Tensor, U: Tensor, b: Tensor, runs: Runs | None) -> Tensor:
     """About what log Σ exp z is, one number."""
-    some = h[:: max(1, len(h) // PROBES)]
-    return (some @ U.T).to(b.dtype).add_(b).logsumexp(dim=1).mean()
+    some = slice(None, None, max(1, len(h) // PROBES))
+    z = (h[some] @ U.T).to(b.dtype).add_(b)
+    if runs is not None:
+        sums = runs.at(some).sums(len(b))
+        z[: len(sums)] += sums
+    return z.logsumexp(dim=1).mean()
 
 
-def _weighted(h: Tensor, U: Tensor, b: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _weighted(h: Tensor, U: Tensor, b: Tensor, weights: Tensor, sums: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """A block of logits turned into what, times a number for each row, is its weighted probabilities.
 
     Args:
@@ -161,20 +184,29 @@ def _weighted(h: Tensor, U: Tensor, b: Tensor, weights: Tensor) -> tuple[Tensor,
         U: (V, H).
         b: (V,), less c.
         weights: of the first rows, those that count, (m,).
+        sums: what is added to the first logits of these rows; None for nothing.
 
     Returns:
         e (n, V), zero in rows that do not count; the number of each row that does, (m, 1); and log Σ exp(z − c), (m,).
     """
     normalize = normalizer_for(h.device)
     if normalize is not None:
-        e = torch.addmm(b, h, U.T)
+        e = _logits(h, U, b, sums)
         log_z = normalize(e, F.pad(weights.float(), (0, len(h) - len(weights))))[: len(weights)]
         return e, torch.ones_like(weights)[:, None], log_z.to(weights.dtype)
-    e, s, log_z = _exponentials(h, U, b, len(weights))
+    e, s, log_z = _exponentials(h, U, b, len(weights), sums)
     return e, (weights / s)[:, None], log_z
 
 
-def _exponentials(h: Tensor, U: Tensor, b: Tensor, num_rows: int) -> tuple[Tensor, Tensor, Tensor]:
+def _logits(h: Tensor, U: Tensor, b: Tensor, sums: Tensor | None) -> Tensor:
+    """U h + b, (n, V), and `sums` where they are."""
+    z = torch.addmm(b, h, U.T)
+    if sums is not None:
+        z[: len(sums), : sums.shape[1]] += sums
+    return z
+
+
+def _exponentials(h: Tensor, U: Tensor, b: Tensor, num_rows: int, sums: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Exponentials of a block of logits, so scaled that none overflows.
 
     Args:
@@ -182,16 +214,17 @@ def _exponentials(h: Tensor, U: Tensor, b: Tensor, num_rows: int) -> tuple[Tenso
         U: (V, H).
         b: (V,), less c.
         num_rows: how many of the n rows count, the first.
+        sums: what is added to the first logits of these rows; None for nothing.
 
     Returns:
         e (n, V), zero in rows that do not count; the sum of each row that does, and log Σ exp(z − c) of these rows.
     """
-    e = torch.addmm(b, h, U.T).exp_()
+    e = _logits(h, U, b, sums).exp_()
     e[num_rows:] = 0
     s = _row_sums(e[:num_rows])
     if e.device.type == "cpu" and float(s.min()) > SMALLEST_SUM and float(s.max()) < LARGEST_SUM:
         return e, s, s.log()
-    z = torch.addmm(b, h, U.T)
+    z = _logits(h, U, b, sums)
     top = z.amax(dim=1, keepdim=True)
     e = z.sub_(top).exp_()
     e[num_rows:] = 0

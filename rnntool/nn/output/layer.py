@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnntool.config.direct import Direct
+from rnntool.nn.output.direct import DirectWeights, Runs
+
 
 class OutputLayer(nn.Module, ABC):
     """A distribution over V words for every hidden state; all its methods treat rows of h independently.
@@ -34,6 +37,7 @@ class OutputLayer(nn.Module, ABC):
         self.is_tied = weight is not None
         self.weight = nn.Parameter(torch.empty(num_rows, input_size)) if weight is None else weight
         self.bias = nn.Parameter(torch.empty(num_rows if num_biases is None else num_biases))
+        self.direct: DirectWeights | None = None
 
     @property
     @abstractmethod
@@ -51,14 +55,44 @@ class OutputLayer(nn.Module, ABC):
     def normalize(self, z: Tensor) -> Tensor:
         """Natural log-probabilities of all words, (N, V), for logits z (N, R)."""
 
-    def log_probs(self, h: Tensor) -> Tensor:
-        """Natural log-probabilities of all words, (N, V), for h (N, H)."""
+    @property
+    def places(self) -> Tensor | None:
+        """Of each of `rows`, where among a history's direct weights its own is, (R,); None if they have the same order."""
+        return None
+
+    def connect(self, direct: Direct) -> None:
+        """Add direct weights.
+
+        Raises:
+            OptionError: the table is too small.
+        """
+        num_rows = len(self.rows[1])
+        direct.check(num_rows)
+        self.direct = DirectWeights(direct.size, direct.order, num_rows)
+
+    def log_probs(self, h: Tensor, starts: Tensor | None = None) -> Tensor:
+        """Natural log-probabilities of all words, (N, V), for h (N, H) and the starts of direct weights, if it has any."""
         U, b = self.rows
-        return self.normalize(torch.addmm(b, h, U.T))
+        return self.normalize(self.add_direct(torch.addmm(b, h, U.T), starts))
+
+    def add_direct(self, z: Tensor, starts: Tensor | None) -> Tensor:
+        """Logits (N, R) and, if it has any, their direct weights, which begin at `starts` (N, ·)."""
+        runs = self._runs(starts)
+        if runs is None:
+            return z
+        sums = runs.sums(z.shape[1])
+        return z + (sums if self.places is None else sums[:, self.places])
+
+    def _runs(self, starts: Tensor | None) -> Runs | None:
+        """The direct weights that begin there."""
+        if self.direct is None:
+            return None
+        assert starts is not None
+        return Runs(self.direct.table, starts)
 
     @abstractmethod
-    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
-        """−log P(target) in nats, (N,), for h (N, H) and targets (N,)."""
+    def nll(self, h: Tensor, targets: Tensor, starts: Tensor | None = None) -> Tensor:
+        """−log P(target) in nats, (N,), for h (N, H), targets (N,) and the starts of direct weights, if it has any."""
 
     @abstractmethod
     def loss(
@@ -66,6 +100,7 @@ class OutputLayer(nn.Module, ABC):
         h: Tensor,
         targets: Tensor,
         *,
+        starts: Tensor | None = None,
         weights: Tensor | None = None,
         smoothing: float = 0.0,
         dtype: torch.dtype = torch.float32,
@@ -76,6 +111,7 @@ class OutputLayer(nn.Module, ABC):
         Args:
             h: hidden states, (N, H).
             targets: ids, (N,).
+            starts: where the direct weights of each row begin, (N, ·), if it has any.
             weights: of each row in the sum, (N,); None for ones.
             smoothing: share of each target's probability that is spread evenly over what it is chosen from.
             dtype: of the products.
@@ -106,6 +142,7 @@ class ExactLayer(OutputLayer):
         h: Tensor,
         targets: Tensor,
         *,
+        starts: Tensor | None = None,
         weights: Tensor | None = None,
         smoothing: float = 0.0,
         dtype: torch.dtype = torch.float32,
@@ -114,8 +151,11 @@ class ExactLayer(OutputLayer):
         """As `OutputLayer.loss`."""
         del generator
         if not torch.is_grad_enabled():
-            return self.loss_reference(h, targets, weights=weights, smoothing=smoothing)
+            return self.loss_reference(h, targets, starts=starts, weights=weights, smoothing=smoothing)
         how = partial(self.differentiate, targets=targets, weights=weights, smoothing=smoothing, dtype=dtype)
+        if self.direct is not None:
+            assert starts is not None
+            how = partial(_with_table, how, starts)
         loss, nll = FusedLoss.apply(how, h, *self.parameters())  # type: ignore[no-untyped-call]
         return loss, nll
 
@@ -129,26 +169,48 @@ class ExactLayer(OutputLayer):
         weights: Tensor | None,
         smoothing: float,
         dtype: torch.dtype,
+        runs: Runs | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """The two results of `loss`, and the gradients of the first with respect to h and all parameters, in one pass.
 
         Args:
             h: hidden states, (N, H).
-            parameters: what stands for `self.parameters()`, in their order.
+            parameters: what stands for `self.parameters()`, in their order, but for the table of direct weights.
             targets: ids, (N,).
             weights: of each row in the sum, (N,); None for ones.
             smoothing: as for `loss`.
             dtype: of the products.
+            runs: direct weights, if it has any; their gradient is added to that of the table.
         """
 
     def loss_reference(
-        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+        self,
+        h: Tensor,
+        targets: Tensor,
+        *,
+        starts: Tensor | None = None,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """The readable twin of `loss`: log-probabilities of everything, then sums."""
-        log_probs = self.log_probs(h)
+        log_probs = self.log_probs(h, starts)
         nll = -log_probs.gather(1, targets[:, None])[:, 0]
         each = (1 - smoothing) * nll - smoothing * log_probs.mean(dim=1)
         return (each if weights is None else each * weights).sum(), nll.sum().detach()
+
+
+Differentiated = tuple[Tensor, Tensor, list[Tensor]]
+
+
+def _with_table(
+    differentiate: Callable[..., Differentiated], starts: Tensor, h: Tensor, parameters: Sequence[Tensor]
+) -> Differentiated:
+    """As `ExactLayer.differentiate` of a layer with direct weights, whose table is the last of the parameters."""
+    *own, table = parameters
+    runs = Runs(table, starts, torch.zeros_like(table))
+    loss, nll, gradients = differentiate(h, own, runs=runs)
+    assert runs.gradient is not None
+    return loss, nll, [*gradients, runs.gradient]
 
 
 class FusedLoss(torch.autograd.Function):

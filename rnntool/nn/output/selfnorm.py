@@ -32,9 +32,16 @@ class SelfNormalized(FullSoftmax):
         self.penalty = penalty
 
     def loss_reference(
-        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+        self,
+        h: Tensor,
+        targets: Tensor,
+        *,
+        starts: Tensor | None = None,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """As that of the full softmax, with the penalty."""
+        del starts
         loss, nll = super().loss_reference(h, targets, weights=weights, smoothing=smoothing)
         squares = torch.addmm(self.bias, h, self.weight.T).logsumexp(dim=1).square()
         return loss + self.penalty * (squares if weights is None else squares * weights).sum(), nll

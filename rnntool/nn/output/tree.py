@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rnntool.config.output import frequencies
+from rnntool.nn.output.direct import Runs
 from rnntool.nn.output.layer import ExactLayer
 
 BLOCK_NUMBERS = 8 << 20
@@ -79,8 +80,9 @@ class TreeSoftmax(ExactLayer):
             log_probs = log_probs.index_copy(1, below, log_probs[:, vocab_size + above] + steps)
         return log_probs[:, :vocab_size]
 
-    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
+    def nll(self, h: Tensor, targets: Tensor, starts: Tensor | None = None) -> Tensor:
         """As `OutputLayer.nll`."""
+        del starts
         nll = []
         for rows in self._blocks(h, targets):
             where, nodes, signs = self._ways(targets[rows])
@@ -97,10 +99,11 @@ class TreeSoftmax(ExactLayer):
         weights: Tensor | None,
         smoothing: float,
         dtype: torch.dtype,
+        runs: Runs | None = None,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """As `ExactLayer.differentiate`, without smoothing; there is no product whose precision could be lower."""
         del dtype
-        assert not smoothing
+        assert not smoothing and runs is None
         U, b = parameters
         dh, dU, db = torch.empty_like(h), torch.zeros_like(U), torch.zeros_like(b)
         nll = h.new_zeros(len(h))
@@ -118,7 +121,13 @@ class TreeSoftmax(ExactLayer):
         return (nll.sum() if weights is None else nll @ weights), nll.sum(), [dh, dU, db]
 
     def loss_reference(
-        self, h: Tensor, targets: Tensor, *, weights: Tensor | None = None, smoothing: float = 0.0
+        self,
+        h: Tensor,
+        targets: Tensor,
+        *,
+        starts: Tensor | None = None,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """As `ExactLayer.loss_reference`, without smoothing."""
         assert not smoothing
