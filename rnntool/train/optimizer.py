@@ -299,8 +299,11 @@ class BesideDirect(Optimizer):
         """As `Optimizer.step`; the divisor is that of the others."""
         self.optimizer.lr = self.lr
         self.optimizer.step(divisor)
-        if self.table.grad is not None:
-            self.table.add_(self.table.grad, alpha=-float(self._share * self.lr))
+        gradient, rate = self.table.grad, float(self._share * self.lr)
+        if gradient is not None and gradient.is_sparse:  # a place may be there several times
+            self.table.index_add_(0, gradient._indices()[0], gradient._values(), alpha=-rate)
+        elif gradient is not None:
+            self.table.add_(gradient, alpha=-rate)
 
     @property
     def memory(self) -> Memory:

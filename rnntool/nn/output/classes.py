@@ -137,10 +137,12 @@ class ClassSoftmax(ExactLayer):
         # the targets' own part, for all rows at once
         U_y, hit = U[targets], h.new_full((len(h),), 1 - smoothing) if weights is None else (1 - smoothing) * weights
         each = torch.empty_like(log_z).index_copy_(0, order, log_z) - torch.linalg.vecdot(h, U_y) - b[targets]
-        if runs is not None and ragged is not None and direct is not None:
+        if runs is not None and runs.gradient is not None and ragged is not None and direct is not None:
             right = ragged.first + self._place[targets[order]]
             each.index_add_(0, order, ragged.sums[right], alpha=-1)
-            runs.add_ragged_gradient(direct.index_add_(0, right, hit[order], alpha=-1), ragged)
+            direct.index_add_(0, right, hit[order], alpha=-1)
+            for places in ragged.places.unbind(dim=1):
+                runs.gradient.add(places, direct)
         dh.addcmul_(U_y, hit[:, None], value=-1)
         dU.index_add_(0, targets, h * hit[:, None], alpha=-1)
         db.index_add_(0, targets, hit, alpha=-1)

@@ -29,6 +29,9 @@ SHIFT = 15
 WIDE = 1000
 """Logits from which it is faster to add rows to the gradient one by one than to list the places of all their numbers."""
 
+FEW = 0.5
+"""Numbers, as a share of the table, up to which its gradient is a list of them."""
+
 
 class DirectWeights(nn.Module):
     """The table, and the addresses in it.
@@ -87,6 +90,61 @@ class Ragged:
     first: Tensor
 
 
+class TableGradient:
+    """The gradient of a table, collected run by run.
+
+    It stays a list of places and numbers, and becomes a sparse tensor, while it has few of them for the table's size.
+
+    Args:
+        table: (S,).
+    """
+
+    def __init__(self, table: Tensor) -> None:
+        self._like = table
+        self._places: list[Tensor] = []
+        self._values: list[Tensor] = []
+        self._num_values = 0
+        self._dense: Tensor | None = None
+
+    def add(self, places: Tensor, values: Tensor) -> None:
+        """Add numbers (W,) at places (W,), which may be alike."""
+        if self._is_dense_with(len(places)):
+            assert self._dense is not None
+            self._dense.scatter_add_(0, places, values)
+        else:
+            self._places.append(places)
+            self._values.append(values)
+
+    def add_runs(self, starts: Tensor, dz: Tensor) -> None:
+        """Add the gradient of n rows of logits, (n, width), to the runs that begin at `starts`, (n, N − 1)."""
+        width = dz.shape[1]
+        if width >= WIDE and dz.device.type == "cpu" and self._is_dense_with(starts.numel() * width):
+            assert self._dense is not None
+            for row, each in zip(dz.unbind(), starts.tolist(), strict=True):
+                for start in each:
+                    self._dense[start : start + width] += row
+            return
+        for each in starts.unbind(dim=1):
+            self.add(_places(each, width).flatten(), dz.flatten())
+
+    def result(self) -> Tensor:
+        """What was collected, (S,), dense or sparse."""
+        if self._dense is not None:
+            return self._dense
+        places = torch.cat([self._like.new_empty(0, dtype=torch.long), *self._places])
+        values = torch.cat([self._like.new_empty(0), *self._values])
+        return torch.sparse_coo_tensor(places[None], values, self._like.shape, check_invariants=False)
+
+    def _is_dense_with(self, more: int) -> bool:
+        """Whether it is dense, and it becomes so if `more` numbers are too many for a list."""
+        self._num_values += more
+        if self._dense is None and self._num_values > FEW * len(self._like):
+            self._dense = torch.zeros_like(self._like)
+            for places, values in zip(self._places, self._values, strict=True):
+                self._dense.scatter_add_(0, places, values)
+        return self._dense is not None
+
+
 @dataclass(frozen=True)
 class Runs:
     """Runs of a table's numbers, added to logits that follow each other.
@@ -94,12 +152,12 @@ class Runs:
     Args:
         table: (S,).
         starts: where the runs of each of n rows begin, (n, N − 1).
-        gradient: of the table, (S,), where it is wanted.
+        gradient: of the table, where it is wanted.
     """
 
     table: Tensor
     starts: Tensor
-    gradient: Tensor | None = None
+    gradient: TableGradient | None = None
 
     def at(self, rows: Tensor | slice, first: int | Tensor = 0) -> Runs:
         """Those of some rows, from logit `first` on, which may be one for each row, (n, 1)."""
@@ -108,7 +166,7 @@ class Runs:
     def sums(self, width: int) -> Tensor:
         """What is added to `width` logits of each row, (n, width); differentiable."""
         if torch.is_grad_enabled():
-            return self.table[self._places(self.starts, width)].sum(dim=1)
+            return self.table[_places(self.starts, width)].sum(dim=1)
         runs = self.table.unfold(0, width, 1)
         first, *others = self.starts.unbind(dim=1)
         sums = runs.index_select(0, first)
@@ -123,23 +181,7 @@ class Runs:
         places = self.starts.repeat_interleave(widths, dim=0) + inside[:, None]
         return Ragged(self.table[places].sum(dim=1), places, first)
 
-    def add_gradient(self, dz: Tensor) -> None:
-        """Add the gradient of the rows' logits, (n, width), to that of the table."""
-        assert self.gradient is not None
-        width = dz.shape[1]
-        if width >= WIDE and dz.device.type == "cpu":
-            for row, starts in zip(dz.unbind(), self.starts.tolist(), strict=True):
-                for start in starts:
-                    self.gradient[start : start + width] += row
-            return
-        for starts in self.starts.unbind(dim=1):
-            self.gradient.scatter_add_(0, self._places(starts, width).flatten(), dz.flatten())
 
-    def add_ragged_gradient(self, dz: Tensor, ragged: Ragged) -> None:
-        """The same for rows of unequal widths, (W,)."""
-        assert self.gradient is not None
-        for places in ragged.places.unbind(dim=1):
-            self.gradient.scatter_add_(0, places, dz)
-
-    def _places(self, starts: Tensor, width: int) -> Tensor:
-        return starts[..., None] + torch.arange(width, device=starts.device)
+def _places(starts: Tensor, width: int) -> Tensor:
+    """All places of runs, (…, width)."""
+    return starts[..., None] + torch.arange(width, device=starts.device)

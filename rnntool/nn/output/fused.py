@@ -135,13 +135,13 @@ def softmax_loss(
         else:
             dU += both[:, :width]
             db += both[:, width]
-        if direct is not None and sums is not None:
+        if direct is not None and direct.gradient is not None and sums is not None:
             right[rows], mean[rows] = sums.gather(1, targets[rows, None])[:, 0], sums.mean(dim=1)
             dz = e[: len(scale), :vocab_size] * scale
             if smoothing:
                 dz -= (smoothing / vocab_size) * ones[rows, None]
             dz.scatter_add_(1, targets[rows, None], (smoothing - 1) * ones[rows, None])
-            direct.add_gradient(dz)
+            direct.gradient.add_runs(direct.starts, dz)
     log_z += shift
     U_y = U[targets]
     nll = log_z - torch.linalg.vecdot(h, U_y) - b[targets] - right

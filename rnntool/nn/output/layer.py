@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rnntool.config.direct import Direct
-from rnntool.nn.output.direct import DirectWeights, Runs
+from rnntool.nn.output.direct import DirectWeights, Runs, TableGradient
 
 
 class OutputLayer(nn.Module, ABC):
@@ -207,10 +207,9 @@ def _with_table(
 ) -> Differentiated:
     """As `ExactLayer.differentiate` of a layer with direct weights, whose table is the last of the parameters."""
     *own, table = parameters
-    runs = Runs(table, starts, torch.zeros_like(table))
-    loss, nll, gradients = differentiate(h, own, runs=runs)
-    assert runs.gradient is not None
-    return loss, nll, [*gradients, runs.gradient]
+    gradient = TableGradient(table)
+    loss, nll, gradients = differentiate(h, own, runs=Runs(table, starts, gradient))
+    return loss, nll, [*gradients, gradient.result()]
 
 
 class FusedLoss(torch.autograd.Function):
