@@ -420,7 +420,8 @@ def command(**given: Any) -> int | None:
         raise OptionError("--vocab", "a vocabulary is needed", "rnntool vocab -o words.tsv TEXT")
     if training.init_range and given["init"] is not None:
         raise OptionError("--init-range", f"the first weights are those of {given['init']}")
-    if given["direct_lr"] is not None and network.direct == "none":
+    is_set = training.direct_lr != _DEFAULTS["direct_lr"]
+    if is_set and network.parsed_direct is None and given["init"] is None:
         raise OptionError("--direct-lr", "there are no direct weights", "--direct 2M:3")
     if training.label_smoothing and network.parsed_output.kind in NOT_SMOOTHED:
         raise OptionError("--label-smoothing", f"--output {network.output} does not meet the other words in training")
