@@ -103,7 +103,6 @@ class TableGradient:
         self._like = table
         self._places: list[Tensor] = []
         self._values: list[Tensor] = []
-        self._num_values = 0
         self._dense: Tensor | None = None
 
     def add(self, places: Tensor, values: Tensor) -> None:
@@ -137,8 +136,7 @@ class TableGradient:
 
     def _is_dense_with(self, more: int) -> bool:
         """Whether it is dense, and it becomes so if `more` numbers are too many for a list."""
-        self._num_values += more
-        if self._dense is None and self._num_values > FEW * len(self._like):
+        if self._dense is None and sum(map(len, self._places)) + more > FEW * len(self._like):
             self._dense = torch.zeros_like(self._like)
             for places, values in zip(self._places, self._values, strict=True):
                 self._dense.scatter_add_(0, places, values)
