@@ -95,7 +95,9 @@ class TrainingConfig:
     """Largest norm of the gradient with respect to each token's hidden state; 0 for none."""
 
     direct_lr: float = 0.5
-    """Learning rate of direct weights, for each token; it falls as the other does."""
+    """Learning rate of direct weights, for each token; it falls as the other does.  On the Penn Treebank, an Elman network
+    of 100 with classes had a validation perplexity of 313.6 without such weights after one epoch, 277.9 with them at 0.1,
+    242.8 at 0.3, 247.6 at 1."""
 
     # The learning rate over time
     schedule: str = "linear"
