@@ -5,7 +5,7 @@ Beside the log-probabilities it can show the hidden states that they came from, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -52,6 +52,7 @@ class NetworkScorer:
         context: `carry` (lines are one stream) or `reset` (every line begins anew).
         batch_size: lines computed side by side where the context is reset; changes speed and memory alone.
         temperature: of the distributions, see `temperature`.
+        before_window: called before every piece of the work; what it raises ends it.
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class NetworkScorer:
         *,
         batch_size: int = 64,
         temperature: float = 1.0,
+        before_window: Callable[[], None] = lambda: None,
     ) -> None:
         self.network = network
         self.vocabulary = vocabulary
         self.context = context
         self.batch_size = batch_size
         self.temperature = temperature
+        self._before_window = before_window
         self._device = network.embedding.device
 
     def state0(self) -> State:
@@ -97,6 +100,7 @@ class NetworkScorer:
         for first in range(0, len(ids) - 1, WINDOW):
             targets = ids[1:][first : first + WINDOW]
             inputs = ids[:-1][first : first + WINDOW, None]
+            self._before_window()
             with torch.no_grad(), exact_products():
                 starts = self.network.starts(inputs, state)
                 h, state = self.network.run(inputs, state)
@@ -122,6 +126,7 @@ class NetworkScorer:
         for first in range(0, len(scores), WINDOW):
             window = slice(first, first + WINDOW)
             inputs, targets = ids[:-1][window], ids[1:][window]
+            self._before_window()
             starts = self.network.starts(inputs, state)
             h, state = self.network.run(inputs, state)
             steps = torch.arange(first, first + len(inputs), device=self._device)

@@ -6,13 +6,18 @@ The search is that of `rnntool translate` as it is by default, the score that of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
 
 from rnntool.config.metrics import MetricConfig
 from rnntool.models.network import Network
+from rnntool.nn.cells.cell import State
 from rnntool.score import bleu
+from rnntool.search.predictor import Prefixes
 from rnntool.search.translation import Line, Manner, Translation
+from rnntool.search.translator import Translator
 from rnntool.text.vocabulary import Vocabulary
-from rnntool.train.heeding import HeedingTranslator
 from rnntool.train.progress import StopRequest
 
 BATCH_SIZE = 64
@@ -52,7 +57,7 @@ class Judge:
             GivenUp: somebody wishes to stop.
         """
         vocabulary, sources = self._vocabulary, self._source_vocabulary
-        translator = HeedingTranslator(
+        translator = _Heeding(
             [network],
             [1.0],
             eos_id=vocabulary.eos_id,
@@ -66,3 +71,16 @@ class Judge:
         )
         found = [best.text for best, *_ in translation.targets(self._lines)]
         return bleu.score(self._compared, found).value
+
+
+class _Heeding(Translator):
+    """A translator that is given up, between two words, when somebody wishes to stop."""
+
+    def __init__(self, *args: Any, stop: StopRequest, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._stop = stop
+
+    def step(self, prefixes: Prefixes) -> tuple[Tensor, State]:
+        """As `Translator.step`."""
+        self._stop.heed()
+        return super().step(prefixes)

@@ -7,10 +7,10 @@ from typing import Any
 
 from rnntool.checkpoint.model import Model
 from rnntool.config.training import TrainingConfig
+from rnntool.score.network import NetworkScorer
 from rnntool.score.pairs import score_corpora
 from rnntool.score.perplexity import Tally, score_ids
 from rnntool.text.corpus import Corpus, CorpusSource
-from rnntool.train.heeding import HeedingScorer
 from rnntool.train.judge import Judge
 from rnntool.train.progress import Observer, StopRequest
 
@@ -80,7 +80,7 @@ class Validation:
         network, vocabulary = self.model.network, self.model.vocabulary
         if self.source is not None:
             return score_corpora(network, vocabulary.eos_id, self.source, self.text, before_batch=self._stop.heed)
-        scorer = HeedingScorer(network, vocabulary, self.model.config.context, stop=self._stop)
+        scorer = NetworkScorer(network, vocabulary, self.model.config.context, before_window=self._stop.heed)
         return sum((score_ids(scorer, self._told(source)) for source in self.text.sources), Tally())
 
     def _told(self, source: CorpusSource) -> Iterator[list[int]]:

@@ -35,7 +35,7 @@ READERS: dict[str, tuple[Callable[[str], object], list[str]]] = {
     "vocabulary": (read_vocabulary, ["#unit\tchar\n", "#unit\tbyte\n", "<eps> 0\n", "<unk>\t1\n</s>\t1\n", "\\", "\\x0a"]),
     "ARPA": (
         lambda path: read_arpa(read_chunks(path), path),
-        ["\\data\\\n", "ngram 1=2\nngram 2=1\n", "\n\\1-grams:\n", "\\2-grams:\n", "-1 <unk>\n", "-1\ta\t-0.5\n", "\\end\\\n"],
+        ["\\data\\\nngram 1=2\n", "ngram 2=1\n", "\n\\1-grams:\n", "\\2-grams:\n", "-1 <unk>\n-1\ta\t-1\n", "\\end\\\n"],
     ),
     "token scores": (
         lambda path: read_streams([path, path], keep_spellings=True),
