@@ -186,7 +186,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 )
 @_setting(
     "--direct",
-    help="Add hashed weights of n-grams, as SIZE[:ORDER], such as 2M:3.",
+    help="Add hashed weights of n-grams, as SIZE[:ORDER], such as 10M:3.",
     section=MODEL,
     metavar="SIZE[:ORDER]",
     type=str,
@@ -422,7 +422,7 @@ def command(**given: Any) -> int | None:
         raise OptionError("--init-range", f"the first weights are those of {given['init']}")
     is_set = training.direct_lr != _DEFAULTS["direct_lr"]
     if is_set and network.parsed_direct is None and given["init"] is None:
-        raise OptionError("--direct-lr", "there are no direct weights", "--direct 2M:3")
+        raise OptionError("--direct-lr", "there are no direct weights", "--direct 10M:3")
     if training.label_smoothing and network.parsed_output.kind in NOT_SMOOTHED:
         raise OptionError("--label-smoothing", f"--output {network.output} does not meet the other words in training")
     ranks = _ranks(given, training)

@@ -40,7 +40,7 @@ class Direct:
         """Raise OptionError if an output layer of so many rows cannot have it."""
         if self.size < num_rows:
             what = f"{self.size} weights cannot hold those of one history, {num_rows}"
-            raise OptionError("--direct", what, f"--direct 2M:{self.order}")
+            raise OptionError("--direct", what, f"--direct 10M:{self.order}")
 
     def __str__(self) -> str:
         """The canonical string: `parse_direct(str(direct)) == direct`."""
@@ -58,7 +58,7 @@ def parse_direct(text: str) -> Direct | None:
     match = _FORM.fullmatch(text)
     size = float(match["number"]) * _UNITS[match["unit"]] if match else 0.0
     if match is None or size % 1:
-        raise OptionError("--direct", f"'{text}' is not of the form SIZE[:ORDER]", "--direct 2M:3")
+        raise OptionError("--direct", f"'{text}' is not of the form SIZE[:ORDER]", "--direct 10M:3")
     if not 1 <= size <= LARGEST_SIZE:
         raise OptionError("--direct", f"a table of '{text}' is not between 1 and {LARGEST_SIZE} numbers")
     order = int(match["order"] or DEFAULT_ORDER)

@@ -94,11 +94,11 @@ def test_models_with_them_are_adapted_and_averaged(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--direct", "lots"], "--direct: 'lots' is not of the form SIZE[:ORDER]\ntry: --direct 2M:3"),
+        (["--direct", "lots"], "--direct: 'lots' is not of the form SIZE[:ORDER]\ntry: --direct 10M:3"),
         (["--direct", "20"], "--direct: 20 weights cannot hold those of one history, "),
         (["--direct", "9000M"], "--direct: a table of '9000M' is not between 1 and 1073741824 numbers"),
         (["--direct", "2k", "--output", "tree"], "--direct: --output tree takes no weights of n-grams"),
-        (["--direct", "none", "--direct-lr", "1"], "--direct-lr: there are no direct weights\ntry: --direct 2M:3"),
+        (["--direct", "none", "--direct-lr", "1"], "--direct-lr: there are no direct weights\ntry: --direct 10M:3"),
     ],
 )
 def test_what_makes_no_sense_is_refused(words: list[str], message: str, run: Run, toys: Path, tmp_path: Path) -> None:
