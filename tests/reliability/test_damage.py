@@ -25,7 +25,7 @@ from rnntool.errors import RnntoolError
 from tests.reliability.conftest import LM, assert_same, trials
 from tests.reliability.hostile import signed
 
-MUTATIONS = 60
+MUTATIONS = 42
 PAGE = 4096
 MODELS = (Path("best.rnn"), Path("last.rnn"))
 LINE = f"{LM} --max-epochs 1 --save-every 0s --quiet".replace("--batch-size 4", "--batch-size 8").split()
@@ -178,7 +178,7 @@ def test_a_damaged_file_is_named_or_does_no_harm(stopped: Path, whole: Path, tmp
             raise
 
 
-FORGERIES = 25
+FORGERIES = 10
 
 
 def test_a_forged_state_is_refused_or_gone_on_with(stopped: Path, tmp_path: Path) -> None:

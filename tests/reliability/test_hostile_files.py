@@ -19,7 +19,7 @@ from tests.conftest import Run
 from tests.reliability.conftest import trials
 from tests.reliability.hostile import Reader, hammer, signed
 
-FILES = 150
+FILES = 60
 """Of each reader."""
 
 READERS = {

@@ -28,7 +28,7 @@ from tests.reliability.conftest import (
     wait_for,
 )
 
-KILLS = 7
+KILLS = 4
 """Of each run."""
 
 OFTEN = "--save-every 0.05s"
