@@ -163,7 +163,7 @@ def test_a_damaged_file_is_named_or_does_no_harm(stopped: Path, whole: Path, tmp
             wrong = {named for named, what in found.items() if what}
             is_harmless = name.name == "lock" or (name.name == "config.toml" and not wrong)
             is_harmless |= name.name == "metrics.jsonl" and data.startswith(contents[name])
-            is_harmless |= name.name == "corpus.json" and data.rstrip() == contents[name].rstrip()
+            is_harmless |= name.name == "corpus.json" and b"".join(data.split()) == b"".join(contents[name].split())
             is_harmless |= name in MODELS and data in [contents[model] for model in MODELS]
             assert is_harmless or any(str(path).startswith(named) for named in wrong), found
             assert all(str(path).startswith(named) for named in wrong), found
