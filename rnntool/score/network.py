@@ -94,6 +94,10 @@ class NetworkScorer:
             for passage, _ in self._windows([line], self.state0()):
                 yield passage, state
 
+    def nll(self, h: Tensor, targets: Tensor, starts: Tensor) -> Tensor:
+        """−log P(target) in nats, (N,), of rows h (N, O) and the places of their direct weights (N, ·)."""
+        return nll_at(self.network.output, h, targets, self.temperature, starts)
+
     def _windows(self, lines: Sequence[Sequence[int]], state: State) -> Iterator[tuple[Passage, State]]:
         """Lines as one stream, which begins after a `</s>`."""
         ids = stream_of(lines, self.vocabulary.eos_id).to(self._device)
@@ -104,7 +108,7 @@ class NetworkScorer:
             with torch.no_grad(), exact_products():
                 starts = self.network.starts(inputs, state)
                 h, state = self.network.run(inputs, state)
-                nll = nll_at(self.network.output, h[:, 0], targets, self.temperature, starts[:, 0])
+                nll = self.nll(h[:, 0], targets, starts[:, 0])
             yield Passage(h[:, 0], targets, -nll.double().cpu()), state
 
     def _reset(self, lines: Sequence[Sequence[int]]) -> list[LogProbs]:
@@ -131,7 +135,7 @@ class NetworkScorer:
             h, state = self.network.run(inputs, state)
             steps = torch.arange(first, first + len(inputs), device=self._device)
             counts: Tensor = steps[:, None] < lengths  # (T, B)
-            nll = nll_at(self.network.output, h[counts], targets[counts], self.temperature, starts[counts])
+            nll = self.nll(h[counts], targets[counts], starts[counts])
             scores[window][counts.cpu()] = -nll.double().cpu()
         for column, line in enumerate(lines):
             yield scores[: len(line) + 1, column].numpy()

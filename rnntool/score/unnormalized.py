@@ -69,8 +69,9 @@ class UnnormalizedScorer(NetworkScorer):
         super().__init__(network, vocabulary, context, batch_size=batch_size)
         self._log_z = log_z
 
-    def nll(self, h: Tensor, targets: Tensor) -> Tensor:
-        """As `NetworkScorer.nll`, not normalised."""
+    def nll(self, h: Tensor, targets: Tensor, starts: Tensor) -> Tensor:
+        """As `NetworkScorer.nll`, not normalised; layers that learn to do without have no direct weights."""
+        del starts
         U, b = self.network.output.rows
         if self._log_z is not None:
             for part in torch.split(h, rows_of_a_block(len(b), h.element_size())):
