@@ -54,6 +54,12 @@ COLLECT = -1
 """Keep what is written to this stream."""
 
 
+def course(run: str | Path) -> list[dict[str, Any]]:
+    """The records of a run's metrics.jsonl, without what differs from one time to the next."""
+    lines = [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
+    return [{key: line[key] for key in line if key not in ("seconds", "tokens_per_second")} for line in lines]
+
+
 @dataclass(frozen=True)
 class Finished:
     """What a run of the program left behind."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import Run, Running, Start
+from tests.conftest import Run, Running, Start, course
 
 WORDS = (
     "train -V words.tsv --valid valid.txt --arch lstm:8 -b 4 --bptt 8 --dropout 0.2 --max-epochs 4 --threads 1 "
@@ -26,12 +24,6 @@ def here(toys: Path, tmp_path: Path) -> Path:
     for name in ("train.txt", "valid.txt", "words.tsv"):
         shutil.copy(toys / name, tmp_path / name)
     return tmp_path
-
-
-def course(run: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without its times."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: line[key] for key in line if key not in ("seconds", "tokens_per_second")} for line in lines]
 
 
 def by_srun(rank: int, port: int) -> dict[str, str]:

@@ -27,7 +27,7 @@ from rnntool.config.arch import FORMS, usage
 from rnntool.config.network import NetworkConfig
 from rnntool.config.presets import PRESETS
 from rnntool.config.training import DEFAULT_BETA2, DEFAULT_LR, TrainingConfig
-from tests.conftest import ROOT, Finished, Run, Running, Start
+from tests.conftest import ROOT, Finished, Run, Running, Start, course
 
 BASE = "-V words.tsv --valid valid.txt --arch lstm:8 --batch-size 20 --bptt 35 --lr 0.003"
 """An epoch of five updates, whatever the defaults are."""
@@ -72,17 +72,11 @@ def trained(toys: Path, tmp_path_factory: pytest.TempPathFactory, server: ForkSe
     return folder / "run"
 
 
-def metrics(run: Path) -> list[dict[str, Any]]:
-    """The records of a run, without what differs from one time to the next."""
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: record[key] for key in record if key not in ("seconds", "tokens_per_second")} for record in records]
-
-
 def assert_same(one: Path, other: Path) -> None:
     """Two runs came to the same models by the same way."""
     for name in ("best.rnn", "last.rnn"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
-    assert metrics(one) == metrics(other)
+    assert course(one) == course(other)
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -107,7 +101,7 @@ def test_a_run_leaves_models_metrics_settings_and_states(train: Train, here: Pat
     names = {path.name for path in (here / "deep/run").iterdir()}
     assert {name for name in names if not re.fullmatch(r"state-\d+\.rnn", name)} == FILES
     assert "state-10.rnn" in names
-    records = metrics(here / "deep/run")
+    records = course(here / "deep/run")
     assert records[-1]["step"] == 10
     assert [record["epoch"] for record in records if "valid_ppl" in record] == [1.0, 2.0]
     assert {"step", "epoch", "tokens", "lr", "train_nll", "grad_norm", "clipped"} <= set(records[0])
@@ -226,7 +220,7 @@ def test_explaining_names_how_each_layer_is_driven(train: Train) -> None:
 
 def test_watching_shows_the_gradient_by_lag(train: Train, here: Path) -> None:
     assert train(f"{BASE} --arch elman:8 --max-epochs 1 --watch -o run train.txt").status == 0
-    (record,) = [record for record in metrics(here / "run") if "valid_ppl" in record]
+    (record,) = [record for record in course(here / "run") if "valid_ppl" in record]
     lags = record["grad_by_lag"]
     assert 20 < len(lags) <= 51
     assert lags[0] > 3 * lags[5] > 0  # a sigmoid network forgets
@@ -280,22 +274,22 @@ def test_a_text_may_come_from_a_pipe_or_compressed(train: Train, here: Path, tra
     for words, stdin in (("-", text), ("", gzip.compress(text)), ("news.txt.gz", b"")):
         assert train(f"{SMALL} --force -o run {words}", stdin=stdin).status == 0
         assert (here / "run/best.rnn").read_bytes()[-2000:] == weights
-        assert metrics(here / "run") == metrics(trained)
+        assert course(here / "run") == course(trained)
 
 
 def test_a_text_from_a_pipe_is_needed_once(train: Train, here: Path, trained: Path) -> None:
     assert train(f"{SMALL} --max-time 0s -o run", stdin=(here / "train.txt").read_bytes()).status == 75
     assert train(f"{SMALL} -o run", stdin=b"").status == 0
-    assert metrics(here / "run") == metrics(trained)
+    assert course(here / "run") == course(trained)
 
 
 def test_texts_have_weights_and_fractions(train: Train, here: Path, trained: Path) -> None:
     done = train(f"{SMALL} -o run train.txt@2:0.5")
     assert done.status == 0, done.err
-    assert metrics(here / "run")[-1]["tokens"] == pytest.approx(metrics(trained)[-1]["tokens"] / 2, rel=0.1)
+    assert course(here / "run")[-1]["tokens"] == pytest.approx(course(trained)[-1]["tokens"] / 2, rel=0.1)
     whole = train(f"{SMALL} -o ones train.txt@1:1")
     assert whole.status == 0
-    assert metrics(here / "ones") == metrics(trained)
+    assert course(here / "ones") == course(trained)
 
 
 def test_a_part_of_the_text_is_held_out(train: Train, here: Path) -> None:
@@ -306,14 +300,14 @@ def test_a_part_of_the_text_is_held_out(train: Train, here: Path) -> None:
     (here / "head.txt").write_text("".join(lines[:360]))
     (here / "tail.txt").write_text("".join(lines[360:]))
     train(f"{SMALL.replace('valid.txt', 'tail.txt')} -o apart head.txt")
-    assert metrics(here / "held") == metrics(here / "apart")
+    assert course(here / "held") == course(here / "apart")
 
 
 def test_several_validation_texts_are_judged_as_ppl_does(train: Train, run: Run, here: Path) -> None:
     (here / "more.txt").write_text("a rose\nthe sea sees it\n")
     assert train(f"{SMALL} --valid more.txt -o run train.txt").status == 0
     total = json.loads(run("ppl", "--json", "-m", "run", "valid.txt", "more.txt").out.splitlines()[-1])
-    assert metrics(here / "run")[-1]["valid_ppl"] == pytest.approx(total["ppl"], rel=1e-6)
+    assert course(here / "run")[-1]["valid_ppl"] == pytest.approx(total["ppl"], rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +373,7 @@ def test_force_begins_again_and_spares_what_is_not_of_a_run(train: Train, here: 
     shutil.copytree(trained, here / "run")
     (here / "run" / "notes.txt").write_text("mine")
     assert train(f"{BASE} --max-epochs 1 --force -o run train.txt").status == 0
-    assert metrics(here / "run")[-1]["step"] == 5
+    assert course(here / "run")[-1]["step"] == 5
     assert (here / "run" / "notes.txt").read_text() == "mine"
     assert not (here / "run" / "state-10.rnn").exists()
 
@@ -398,10 +392,10 @@ def test_a_second_writer_is_refused(start: Start, train: Train, here: Path) -> N
 def test_a_model_can_be_trained_further(train: Train, run: Run, here: Path, trained: Path) -> None:
     done = train(f"--init {trained} --valid valid.txt --max-epochs 1 -o further train.txt")
     assert done.status == 0, done.err
-    assert metrics(here / "further")[-1]["valid_ppl"] < metrics(trained)[-1]["valid_ppl"]
+    assert course(here / "further")[-1]["valid_ppl"] < course(trained)[-1]["valid_ppl"]
     done = train(f"-V words.tsv --init {trained}/best.rnn --valid valid.txt --max-epochs 1 -o same train.txt")
     assert done.status == 0, done.err
-    assert metrics(here / "same") == metrics(here / "further")
+    assert course(here / "same") == course(here / "further")
     (here / "few.tsv").write_text("<unk>\t0\n</s>\t1\nthe\t1\n")
     done = train(f"-V few.tsv --init {trained}/best.rnn --valid valid.txt -o other train.txt")
     assert done.status == 1
@@ -440,7 +434,7 @@ def test_time_that_is_up_is_status_75_and_the_same_command_goes_on(train: Train,
 )
 def test_a_signal_saves_first(start: Start, train: Train, here: Path, number: signal.Signals, status: int) -> None:
     running = start("train", *LONG.replace("0.2s", "9m").split(), "-o", "run", "train.txt")
-    wait_for(lambda: (here / "run/metrics.jsonl").exists() and len(metrics(here / "run")) > 1, "a report")
+    wait_for(lambda: (here / "run/metrics.jsonl").exists() and len(course(here / "run")) > 1, "a report")
     running.send(number)
     done = running.finish()
     assert (done.status, done.out) == (status, "")

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from rnntool.checkpoint.container import read_container, read_facts
-from tests.conftest import GRAMMAR, TOY_COMMANDS, Finished, Run, Running, Start
+from tests.conftest import GRAMMAR, TOY_COMMANDS, Finished, Run, Running, Start, course
 
 COMMON = "--threads 1 --max-epochs 3 --validations 2"
 LANGUAGE = f"train -V words.tsv --valid valid.txt {COMMON}"
@@ -89,12 +89,6 @@ def records(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def metrics(directory: Path) -> list[dict[str, Any]]:
-    """The same without the clock's readings."""
-    clock = ("seconds", "tokens_per_second")
-    return [{key: value for key, value in record.items() if key not in clock} for record in records(directory)]
-
-
 def states(directory: Path) -> list[int]:
     """Updates done in the states of a run that are whole, the newest first."""
     numbers = [int(match[1]) for path in directory.glob("*") if (match := re.fullmatch(r"state-(\d+)\.rnn", path.name))]
@@ -143,7 +137,7 @@ def assert_same(one: Path, other: Path) -> None:
     """Two runs came to the same end, and left nothing else behind."""
     for name in ("best.rnn", "last.rnn"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
-    assert metrics(one) == metrics(other)
+    assert course(one) == course(other)
     for directory in (one, other):
         names = {path.name for path in directory.iterdir() if not re.fullmatch(r"state-\d+\.rnn", path.name)}
         assert names == {"best.rnn", "config.toml", "last.rnn", "lock", "metrics.jsonl"}

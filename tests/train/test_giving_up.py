@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from rnntool.errors import Stopped
 from rnntool.text.vocabulary import Vocabulary
 from rnntool.train.judge import Judge
 from rnntool.train.loop import Trainer
+from tests.conftest import course
 from tests.train.conftest import TRAIN, VALID, Sit, Texts
 
 PAIRS = {"encoder": "gru:4", "link": "attention", "context": "reset"}
@@ -54,11 +54,6 @@ def stopped_when_heeded(trainer: Trainer, times: int) -> int:
     return count
 
 
-def metrics(trainer: Trainer) -> list[dict[str, Any]]:
-    records = [json.loads(line) for line in Path(trainer.run.metrics).read_text().splitlines()]
-    return [{k: v for k, v in record.items() if k not in ("seconds", "tokens_per_second")} for record in records]
-
-
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
 def test_a_validation_that_was_given_up_is_done_again_and_the_run_ends_as_if_it_had_not_been(
@@ -69,13 +64,15 @@ def test_a_validation_that_was_given_up_is_done_again_and_the_run_ends_as_if_it_
     given_up = judged(sit(name="parts", **options), texts.vocabulary)
     assert stopped_when_heeded(given_up, times) == times  # and no more was done
     assert given_up.place.is_due
-    assert not any("valid_ppl" in record and record["step"] == given_up.place.step for record in metrics(given_up))
+    assert not any(
+        "valid_ppl" in record and record["step"] == given_up.place.step for record in course(given_up.run.path)
+    )
     again = judged(sit(name="parts", init_seed=9, **options), texts.vocabulary)
     assert again.train() == reason
     assert again.observer.resumed_at == given_up.place.step  # type: ignore[attr-defined]
     for name in ("best", "last"):
         assert Path(getattr(again.run, name)).read_bytes() == Path(getattr(whole.run, name)).read_bytes()
-    assert metrics(again) == metrics(whole)
+    assert course(again.run.path) == course(whole.run.path)
 
 
 def test_one_who_asks_again_and_again_is_heard_every_time(sit: Sit) -> None:
@@ -90,4 +87,4 @@ def test_one_who_asks_again_and_again_is_heard_every_time(sit: Sit) -> None:
     assert len(set(steps)) == 1
     last = sit(name="parts", max_epochs=1)
     last.train()
-    assert metrics(last) == metrics(whole)
+    assert course(last.run.path) == course(whole.run.path)

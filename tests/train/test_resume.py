@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from rnntool.checkpoint import run as run_module
 from rnntool.errors import ModelError, RnntoolWarning, Stopped
 from rnntool.train.loop import Trainer
+from tests.conftest import course
 from tests.train.conftest import Sit
 
 NOISE = {
@@ -67,14 +67,9 @@ def files(trainer: Trainer) -> dict[str, bytes]:
     return {name: Path(path).read_bytes() for name, path in (("best", run.best), ("last", run.last))}
 
 
-def metrics(trainer: Trainer) -> list[dict[str, Any]]:
-    records = [json.loads(line) for line in Path(trainer.run.metrics).read_bytes().decode().splitlines()]
-    return [{k: v for k, v in record.items() if k not in ("seconds", "tokens_per_second")} for record in records]
-
-
 def updates_of_an_epoch(trainer: Trainer) -> int:
     """Those of the first: where the second begins."""
-    return next(record["step"] for record in metrics(trainer) if record["epoch"] == 1)
+    return next(record["step"] for record in course(trainer.run.path) if record["epoch"] == 1)
 
 
 @pytest.mark.parametrize(("arch", "options"), RUNS, ids=[f"{arch} {list(o)}" for arch, o in RUNS])
@@ -95,7 +90,7 @@ def test_a_run_stopped_in_its_first_and_its_second_epoch_ends_as_if_it_had_not_b
     assert sitting.train() == reason
     assert sitting.observer.resumed_at == 2 + first  # type: ignore[attr-defined]
     assert files(sitting) == files(whole)
-    assert metrics(sitting) == metrics(whole)
+    assert course(sitting.run.path) == course(whole.run.path)
 
 
 @pytest.mark.parametrize("options", [{}, {"schedule": "newbob", "optimizer": "sgd", "validations": 2}], ids=str)
@@ -126,7 +121,7 @@ def test_a_run_killed_at_any_moment_of_a_validation_ends_as_if_it_had_not_been(
     sitting = sit(name="parts", **options)
     sitting.train()
     assert files(sitting) == files(whole)
-    assert metrics(sitting) == metrics(whole)
+    assert course(sitting.run.path) == course(whole.run.path)
 
 
 def raising(error: type[BaseException], when: Any, first: Any = None) -> Any:
@@ -146,7 +141,7 @@ def test_saving_between_validations_changes_nothing(sit: Sit) -> None:
     whole.train()
     often.train()
     assert files(often) == files(whole)
-    assert metrics(often) == metrics(whole)
+    assert course(often.run.path) == course(whole.run.path)
     assert len(often.run.states()) == run_module.STATES_KEPT
 
 
@@ -163,7 +158,7 @@ def test_a_run_whose_newest_state_is_damaged_goes_back_to_the_one_before(sit: Si
         sitting.train()
     assert sitting.observer.resumed_at == before  # type: ignore[attr-defined]
     assert files(sitting) == files(whole)
-    assert metrics(sitting) == metrics(whole)
+    assert course(sitting.run.path) == course(whole.run.path)
 
 
 def test_a_run_that_is_finished_says_so_and_writes_nothing(sit: Sit) -> None:

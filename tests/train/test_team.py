@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -21,6 +20,7 @@ from rnntool.config.ranks import Ranks
 from rnntool.errors import Diverged, Lost, Stopped
 from rnntool.score.perplexity import Tally
 from rnntool.train.team import Alone, Team, join
+from tests.conftest import course
 from tests.train.conftest import CPU, Sit
 
 LONGEST = 60
@@ -58,12 +58,6 @@ def together(work: Callable[[Team], None], meeting: Path, size: int = 2, patienc
         os.waitpid(child, 0)
         ended[child] = 98
     return [ended[child] for child in children]
-
-
-def course(run: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl without its times."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("seconds", "tokens_per_second")} for line in lines]
 
 
 def assert_alike(one: Path, other: Path) -> None:
