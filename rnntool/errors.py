@@ -91,3 +91,9 @@ class RnntoolWarning(UserWarning):
     def __str__(self) -> str:
         """The message on one line."""
         return f"{self.where}: {self.what}" if self.where else self.what
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch says so, of a processor or of a GPU."""
+    text = str(error).partition("\n")[0]
+    return "out of memory" in text or "can't allocate memory" in text

@@ -28,7 +28,7 @@ import click
 
 from rnntool import __version__
 from rnntool.cli import options, report
-from rnntool.errors import RnntoolError
+from rnntool.errors import RnntoolError, is_out_of_memory
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -222,7 +222,7 @@ def _explain(error: BaseException) -> int:
             report.failure(_place(error), error.strerror or str(error))
         case MemoryError():
             report.failure("", "out of memory")
-        case RuntimeError() if "can't allocate memory" in str(error) or "out of memory" in str(error):
+        case RuntimeError() if is_out_of_memory(error):
             report.failure("", f"out of memory: {str(error).splitlines()[0]}")
         case _:
             _explain_bug(error)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from rnntool.errors import Stopped
@@ -21,6 +21,20 @@ STATUSES = {
     signal.SIGUSR2: 75,
 }
 """Signals that end a run once its update is done and saved, and the status they lead to."""
+
+
+@contextlib.contextmanager
+def hearing(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let `handler` hear these signals, but for those that are ignored, as under nohup, and stay so."""
+    before = {number: signal.getsignal(number) for number in STATUSES}
+    for number, earlier in before.items():
+        if earlier is not signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextlib.contextmanager
@@ -46,12 +60,5 @@ def stopping(where: str) -> Iterator[StopRequest]:
             raise Stopped(where, f"stopped before training began: signal {name}", status=status)
         stop.status, stop.reason = status, f"signal {name}"
 
-    before = {number: signal.getsignal(number) for number in STATUSES}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # under nohup it is ignored, and stays so
-            signal.signal(number, ask)
-    try:
+    with hearing(ask):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from rnntool.cli import report
-from rnntool.cli.stopping import STATUSES
+from rnntool.cli.stopping import STATUSES, hearing
 from rnntool.errors import TrainingError
 
 LOST = 76
@@ -74,15 +74,8 @@ def _forwarding() -> Iterator[list[signal.Signals]]:
         del frame
         heard.append(signal.Signals(number))
 
-    before = {number: signal.getsignal(number) for number in STATUSES}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # under nohup it is ignored, and stays so
-            signal.signal(number, hear)
-    try:
+    with hearing(hear):
         yield heard
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -439,7 +439,7 @@ def _ranks(given: dict[str, Any], training: TrainingConfig) -> Ranks:
     """Which of several processes this is, if there are, or will be, several."""
     ranks = launch.ranks_of(os.environ, patience=given["dist_timeout"])
     size = max(given["procs"], ranks.size)
-    if given["procs"] not in (1, size) or (ranks.size > 1 and given["procs"] not in (1, ranks.size)):
+    if ranks.size > 1 and given["procs"] not in (1, ranks.size):
         raise OptionError("--procs", f"{given['procs']}, and this is one of {ranks.size} processes already")
     if size == 1:
         return ranks

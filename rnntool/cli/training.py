@@ -196,7 +196,7 @@ def rehearse(job: Job, manner: Manner) -> None:
         if manner.explain:
             _explain(job, model, texts, num_batches, manner.device)
     size, config = model.network.num_parameters, job.training
-    num_direct = 0 if model.network.direct_table is None else model.network.direct_table.numel()
+    num_direct = model.network.num_direct
     adam = 3 + bool(config.beta1)
     copies = {"sgd": 2 + bool(config.momentum), "adagrad": 3, "rmsprop": 3, "adam": adam, "adamw": adam}
     numbers = (size - num_direct) * copies[config.optimizer] + 2 * num_direct + size * (config.average != "none")

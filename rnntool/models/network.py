@@ -94,6 +94,11 @@ class Network(nn.Module):
         return None if self.output.direct is None else self.output.direct.table
 
     @property
+    def num_direct(self) -> int:
+        """How many of the parameters are direct weights."""
+        return 0 if self.direct_table is None else self.direct_table.numel()
+
+    @property
     def attends(self) -> bool:
         """Whether it learns where to look in a source."""
         attention = None if self.link is None else self.link.attention

@@ -33,8 +33,8 @@ def parameters(network: Network) -> dict[str, int]:
         counts[name] = sum(p.numel() for p in layer.parameters())
     if network.link is not None:
         counts["link"] = sum(p.numel() for p in network.link.parameters())
-    if network.output.direct is not None:
-        counts["direct"] = network.output.direct.table.numel()
+    if network.num_direct:
+        counts["direct"] = network.num_direct
     total = network.num_parameters
     return {**counts, "output": total - sum(counts.values()), "total": total}
 

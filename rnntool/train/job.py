@@ -200,36 +200,35 @@ def open_texts(job: Job, model: Model, run: RunDirectory, *, are_there: bool = F
         ModelError: another process has, but they cannot be seen from here.
         InputError: a text cannot be read, or holds nothing, or has another number of lines than its source.
     """
-
-    def sides(
-        texts: tuple[str, ...], sources: tuple[str, ...], name: str, *, are_pairs: bool
-    ) -> tuple[Corpus, Corpus | None]:
-        if are_there:
-            source = None if model.source_vocabulary is None else open_corpus(_place_of(run, f"{name}-source"))
-            return open_corpus(_place_of(run, name)), source
-        return _sides(texts, sources, model, run, name, are_pairs=are_pairs)
-
-    train, train_source = sides(job.texts, job.sources, "train", are_pairs=job.has_pairs)
+    train, train_source = _sides(
+        job.texts, job.sources, model, run, "train", are_pairs=job.has_pairs, are_there=are_there
+    )
     valid_source = None
     if not job.valid:
         train, valid = hold_out(train, job.training.hold_out)
         if train_source is not None:
             train_source, valid_source = hold_out(train_source, job.training.hold_out)
         return Texts(train, valid, train_source, valid_source)
-    valid, valid_source = sides(job.valid, job.valid_sources, "valid", are_pairs=job.valid_has_pairs)
+    valid, valid_source = _sides(
+        job.valid, job.valid_sources, model, run, "valid", are_pairs=job.valid_has_pairs, are_there=are_there
+    )
     return Texts(train, valid, train_source, valid_source)
 
 
-def _place_of(run: RunDirectory, name: str) -> str:
-    """Where the ids of one side of a text are."""
-    return os.path.join(run.corpus, name)
-
-
 def _sides(
-    texts: tuple[str, ...], sources: tuple[str, ...], model: Model, run: RunDirectory, name: str, *, are_pairs: bool
+    texts: tuple[str, ...],
+    sources: tuple[str, ...],
+    model: Model,
+    run: RunDirectory,
+    name: str,
+    *,
+    are_pairs: bool,
+    are_there: bool,
 ) -> tuple[Corpus, Corpus | None]:
     """Some texts, and what they are conditioned on, if there is anything."""
-    directory, source_directory = _place_of(run, name), _place_of(run, f"{name}-source")
+    directory, source_directory = (os.path.join(run.corpus, each) for each in (name, f"{name}-source"))
+    if are_there:
+        return open_corpus(directory), None if model.source_vocabulary is None else open_corpus(source_directory)
     if model.source_vocabulary is None:
         return _corpus(texts, model.vocabulary, directory), None
     if are_pairs:
@@ -366,7 +365,7 @@ def settled(job: Job, network: Network, train: Corpus) -> Job:
     """The job, with the settings put in that depend on the sizes of network and text."""
     if job.training.dropout is not None:
         return job
-    size = network.num_parameters - (0 if network.direct_table is None else network.direct_table.numel())
+    size = network.num_parameters - network.num_direct
     return replace(job, training=replace(job.training, dropout=default_dropout(size, train.num_tokens)))
 
 

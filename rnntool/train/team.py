@@ -27,7 +27,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from rnntool.config.ranks import Ranks
 from rnntool.data.batch import Batch
-from rnntool.errors import Lost
+from rnntool.errors import Lost, is_out_of_memory
 from rnntool.nn.cells.cell import State
 
 BUCKET_BYTES = 32 << 20
@@ -263,7 +263,7 @@ class Together(Team):
         try:
             yield
         except RuntimeError as error:
-            if "out of memory" in str(error):
+            if is_out_of_memory(error):
                 raise
             reason = str(error).splitlines()[0].rpartition("] ")[2]  # without the place in torch's source
             raise Lost("", f"rank {self.rank} of {self.size} lost the others in {what}: {reason}") from error

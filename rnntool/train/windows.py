@@ -15,7 +15,7 @@ from torch import Tensor
 from rnntool.config.training import TrainingConfig
 from rnntool.data.batch import Batch
 from rnntool.data.order import mix
-from rnntool.errors import RnntoolWarning, TrainingError
+from rnntool.errors import RnntoolWarning, TrainingError, is_out_of_memory
 from rnntool.models.network import Network
 from rnntool.nn.cells.cell import State
 from rnntool.train.spending import Stopwatch
@@ -117,19 +117,12 @@ class Windows:
     def _divide(self, batch: Batch, where: str, update: int) -> None:
         """Compute windows in twice as many parts from here on."""
         self.num_parts *= 2
-        self.network.zero_grad()
         if self.network.embedding.device.type == "cuda":
             torch.cuda.empty_cache()
         tokens, streams = batch.inputs.shape
         size = f"batch {streams} × {tokens} tokens"
         what = f"from here on it is computed in {self.num_parts} parts, to the same result in more time"
         warnings.warn(RnntoolWarning(where, f"out of memory at update {update}: {size}; {what}"), stacklevel=1)
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch says so, of a processor or of a GPU."""
-    text = str(error).partition("\n")[0]
-    return "out of memory" in text or "can't allocate memory" in text
 
 
 def _explained(error: RuntimeError, batch: Batch, where: str, update: int) -> TrainingError:
