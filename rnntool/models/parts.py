@@ -52,8 +52,9 @@ def plans(network: Network, device: torch.device | None = None) -> dict[str, Pla
         found[name] = choose_plan(layer.cell, backend=layer.backend, device=place)
     if network.link is None:
         return found
+    backend = "window"
     if network.link.is_stepwise:
+        backend = "bptt" if network.link.is_by_hand(network.decoder) else "reference"
         for number in range(1, 1 + len(network.decoder.stack)):
-            found[f"layer {number}"] = Plan("reference", "the link takes it word by word")
-    backend = "reference" if network.link.is_stepwise else "window"
+            found[f"layer {number}"] = Plan(backend, "the link takes it word by word")
     return {**found, "link": Plan(backend, network.link.reason)}

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from rnntool.nn.attention import Attention
 from rnntool.nn.cells.cell import State, Weights
 from rnntool.nn.deferred import Deferred
+from rnntool.nn.kernels import attending
 from rnntool.nn.noise import Noise
 from rnntool.nn.packed import Packed, pack
 from rnntool.nn.recurrent import Recurrent
@@ -114,6 +115,8 @@ class Link(nn.Module):
         """
         if self.attention is None:
             return decoder.run(x, state, noise=noise, dtype=dtype)
+        if self.is_stepwise and self.is_by_hand(decoder):
+            return self._by_hand(decoder, x, state, source, noise, dtype)
         if self.is_stepwise:
             return self._word_by_word(decoder, x, state, source, noise, dtype)
         if self.is_ahead:
@@ -123,6 +126,38 @@ class Link(nn.Module):
             h, state = decoder.run(x, state, noise=noise, dtype=dtype)
             context, _ = self.attention(h, source)
         return self._output(h, context), state
+
+    def is_by_hand(self, decoder: Recurrent) -> bool:
+        """Whether the loop over the decoder's words has its way back written by hand; see `attending`."""
+        (top, *others) = decoder.stack
+        return (
+            self.feeds
+            and not self.is_ahead
+            and self.attention is not None
+            and self.attention.kind == "mlp"
+            and not others
+            and top.norm is None
+            and top.backend in ("auto", "bptt")
+            and attending.can_drive(top.cell)
+        )
+
+    def _by_hand(
+        self,
+        decoder: Recurrent,
+        x: Tensor,
+        state: State,
+        source: Source,
+        noise: Noise | None,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, State]:
+        (layer,) = decoder.stack
+        assert self.attention is not None
+        if noise is not None:
+            x = noise.drop(x, noise.input)
+        own = attending.AttendingWeights(
+            self.attention.weight_query, self.attention.weight_energy, self.weight_out, self.bias_out
+        )
+        return attending.run(layer.cell, layer.weights(noise), own, x, state, source, dtype=dtype)
 
     def _word_by_word(
         self,

@@ -11,7 +11,7 @@ from torch import Tensor
 from rnntool.config.arch import parse_arch
 from rnntool.nn.cells.build import build_cell
 from rnntool.nn.cells.lstm import LSTM
-from rnntool.nn.kernels import bptt, reference, scan, unfold, vendor
+from rnntool.nn.kernels import bptt, gated, reference, scan, unfold, vendor
 from rnntool.nn.noise import Noise
 from rnntool.nn.plan import BACKENDS
 from rnntool.nn.precision import has_bf16
@@ -84,12 +84,12 @@ LOW = [
 
 @pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="the processor has no bfloat16 of its own")
 @pytest.mark.parametrize(("backend", "arch"), LOW)
-@pytest.mark.parametrize("low_from", [bptt.LOW_FROM, 0], ids=["windows", "steps"])
+@pytest.mark.parametrize("low_from", [gated.LOW_FROM, 0], ids=["windows", "steps"])
 def test_a_fast_path_in_bfloat16_is_its_reference_within_that_precision(
     backend: str, arch: str, low_from: int, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """bfloat16 has 8 bits: a rounding is 2⁻⁹ of a value, and 20 steps gather some of them."""
-    monkeypatch.setattr(bptt, "LOW_FROM", low_from)
+    monkeypatch.setattr(gated, "LOW_FROM", low_from)
     cell = build_cell(parse_arch(arch), 8)
     weights, x, state = draw(cell, T=20, B=4, dtype=torch.float32)
     both = []

@@ -11,8 +11,10 @@ from torch import Tensor
 from rnntool.config.arch import parse_arch
 from rnntool.nn.attention import Attention
 from rnntool.nn.cells.build import build_cell
+from rnntool.nn.kernels import gated
 from rnntool.nn.link import Link, input_size
 from rnntool.nn.noise import Noise
+from rnntool.nn.precision import has_bf16
 from rnntool.nn.recurrent import Recurrent
 from rnntool.nn.source import Source, mask_of
 
@@ -121,6 +123,49 @@ def test_gradients_reach_all_weights(kind: str, is_ahead: bool, feeds: bool) -> 
         return link.run(decoder, x[:2], link.state0(own), own)[0]
 
     assert torch.autograd.gradcheck(outputs, leaves)
+
+
+@pytest.mark.parametrize("arch", ["gru:6", "lstm:6"])
+def test_the_way_back_by_hand_is_that_of_autograd(arch: str) -> None:
+    """Outputs, last states and all gradients, of the loop by hand and of the one word by word."""
+    decoder, link = linked(arch, "mlp", False, True)
+    x, source = case(link)
+    leaves = [x.requires_grad_(), source.memory.requires_grad_(), *decoder.parameters(), *link.parameters()]
+    found = []
+    for backend in ("auto", "reference"):
+        decoder.plan(backend)
+        assert link.is_by_hand(decoder) is (backend == "auto")
+        assert link.attention is not None
+        own = replace(source, keys=link.attention.keys(source.memory), summary=source.memory.mean(dim=1))
+        out, after = link.run(decoder, x, link.state0(own), own)
+        weighed = torch.stack([torch.sin(torch.arange(o.numel()).double()) @ o.flatten() for o in (out, *after)]).sum()
+        found.append([out, *after, *torch.autograd.grad(weighed, leaves)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arch", "kind", "is_ahead"),
+    [("gru:2x6", "mlp", False), ("gru:6", "dot", False), ("gru:6", "mlp", True), ("elman:6", "mlp", False)],
+)
+def test_what_is_not_written_by_hand_is_left_to_autograd(arch: str, kind: str, is_ahead: bool) -> None:
+    decoder, link = linked(arch, kind, is_ahead, True)
+    assert link.is_stepwise
+    assert not link.is_by_hand(decoder)
+
+
+@pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="the processor has no bfloat16 of its own")
+@pytest.mark.parametrize("arch", ["gru:6", "lstm:6"])
+def test_by_hand_in_bfloat16_is_the_same_within_that_precision(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gated, "LOW_FROM", 0)
+    decoder, link = linked(arch, "mlp", False, True)
+    decoder, link = decoder.float(), link.float()
+    x, source = case(link)
+    low = Source(*(t.float() if t.is_floating_point() else t for t in vars(source).values()))
+    state = link.state0(low)
+    ours, _ = link.run(decoder, x.float(), state, low, dtype=torch.bfloat16)
+    exact, _ = link.run(decoder, x.float(), state, low)
+    assert 0 < float((ours - exact).detach().norm() / exact.detach().norm()) < 0.02
 
 
 def test_noise_is_drawn_for_every_word() -> None:

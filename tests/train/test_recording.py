@@ -15,7 +15,7 @@ from rnntool.models.network import build_network
 from rnntool.nn.cells.cell import State
 from rnntool.train.loop import Trainer
 from rnntool.train.optimizer import build_optimizer, takes_rows
-from rnntool.train.recording import WARM_UP, Recorder, Recording, shape_of
+from rnntool.train.recording import WARM_UP, Recorder, Recording, shape_of, working_stream
 from rnntool.train.step import noise_of
 from tests.train.conftest import Sit
 
@@ -154,8 +154,7 @@ def test_a_graph_replays_what_is_done_without_it(arch: str) -> None:
         recording = Recording(
             network, config, optimizer, noise=noise, dtype=torch.float32, window=windows[0], state=state
         )
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        with torch.cuda.stream(stream):
+        with working_stream(device):
             for number, window in enumerate(windows):
                 if is_recorded and number == WARM_UP:
                     recording.record()

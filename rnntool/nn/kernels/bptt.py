@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from rnntool.nn.cells.cell import Cell, State, Weights
 from rnntool.nn.cells.elman import Elman
@@ -30,11 +29,7 @@ from rnntool.nn.cells.jordan import Jordan
 from rnntool.nn.cells.mrnn import MRNN
 from rnntool.nn.cells.scrn import SCRN
 from rnntool.nn.kernels import scan
-
-LOW_FROM = 250_000
-"""Elements from which a recurrent matrix is multiplied in bfloat16 at every step, where that is allowed: with 20 rows,
-40,000 elements take 21 µs in float32 and 25 in bfloat16, 120,000 take 60 and 45 before conversions, 420,000 take 216 and
-117 (one core with AVX512-BF16)."""
+from rnntool.nn.kernels.gated import GRUSteps, linear, product_adder, sum_of_products
 
 aten = torch.ops.aten
 
@@ -48,7 +43,7 @@ def run(cell: Cell, w: Weights, x: Tensor, state: State, *, dtype: torch.dtype =
 
 
 def _elman(cell: Elman, w: Weights, x: Tensor, state: State, dtype: torch.dtype) -> tuple[Tensor, State]:
-    a = _linear(x, w["weight_ih"], dtype) + w["bias"]
+    a = linear(x, w["weight_ih"], dtype) + w["bias"]
     h = _Elman.apply(a, w["weight_hh"], state[0], cell.activation, dtype)  # type: ignore[no-untyped-call]
     return h, (h[-1],)
 
@@ -56,36 +51,36 @@ def _elman(cell: Elman, w: Weights, x: Tensor, state: State, dtype: torch.dtype)
 def _scrn(cell: SCRN, w: Weights, x: Tensor, state: State, dtype: torch.dtype) -> tuple[Tensor, State]:
     alpha = cell.alpha(w)
     before = state[-1]
-    s = scan.fade((1 - alpha) * _linear(x, w["weight_is"], dtype), before, alpha)
+    s = scan.fade((1 - alpha) * linear(x, w["weight_is"], dtype), before, alpha)
     if not cell.hidden_size:
         return s, (s[-1],)
     seen = torch.cat([before[None], s[:-1]]) if cell.previous else s
-    a = _linear(x, w["weight_ih"], dtype) + _linear(seen, w["weight_sh"], dtype) + w["bias"]
+    a = linear(x, w["weight_ih"], dtype) + linear(seen, w["weight_sh"], dtype) + w["bias"]
     h = _Elman.apply(a, w["weight_hh"], state[0], "sigmoid", dtype)  # type: ignore[no-untyped-call]
     return torch.cat([h, s], dim=2), (h[-1], s[-1])
 
 
 def _jordan(cell: Jordan, w: Weights, x: Tensor, state: State, dtype: torch.dtype) -> tuple[Tensor, State]:
-    a = _linear(x, w["weight_ih"], dtype) + w["bias"]
+    a = linear(x, w["weight_ih"], dtype) + w["bias"]
     y, s = _Jordan.apply(a, w["weight_hh"], *state, cell.activation, cell.decay, dtype)  # type: ignore[no-untyped-call]
     return y, (y[-1], s[-1])
 
 
 def _gru(cell: GRU, w: Weights, x: Tensor, state: State, dtype: torch.dtype) -> tuple[Tensor, State]:
-    a = _linear(x, w["weight_ih"], dtype) + w["bias"]
+    a = linear(x, w["weight_ih"], dtype) + w["bias"]
     h = _GRU.apply(a, w["weight_hh"], w["bias_n"], state[0], dtype)  # type: ignore[no-untyped-call]
     return h, (h[-1],)
 
 
 def _gru_before(cell: GRUBefore, w: Weights, x: Tensor, state: State, dtype: torch.dtype) -> tuple[Tensor, State]:
-    a = _linear(x, w["weight_ih"], dtype) + w["bias"]
+    a = linear(x, w["weight_ih"], dtype) + w["bias"]
     h = _GRUBefore.apply(a, w["weight_hh"], state[0], dtype)  # type: ignore[no-untyped-call]
     return h, (h[-1],)
 
 
 def _mrnn(cell: MRNN, w: Weights, x: Tensor, state: State, dtype: torch.dtype) -> tuple[Tensor, State]:
-    a = _linear(x, w["weight_ih"], dtype) + w["bias"]
-    m = _linear(x, w["weight_if"], dtype) + w["bias_f"]
+    a = linear(x, w["weight_ih"], dtype) + w["bias"]
+    m = linear(x, w["weight_if"], dtype) + w["bias_f"]
     h = _MRNN.apply(a, m, w["weight_hf"], w["weight_fh"], state[0], dtype)  # type: ignore[no-untyped-call]
     return h, (h[-1],)
 
@@ -110,7 +105,7 @@ class _Elman(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, R: Tensor, h0: Tensor, activation: str, dtype: torch.dtype) -> Tensor:
         h = torch.empty_like(a)
-        add_product, apply = _add_product(R.T, dtype), APPLY[activation]
+        add_product, apply = product_adder(R.T, len(h0), dtype), APPLY[activation]
         before = h0
         for a_t, h_t in zip(a, h, strict=True):
             add_product(a_t, before, h_t)
@@ -124,13 +119,13 @@ class _Elman(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         h, R, h0 = ctx.saved_tensors
-        add_product, slope = _add_product(R, ctx.dtype), SLOPE[ctx.activation]
+        add_product, slope = product_adder(R, len(h0), ctx.dtype), SLOPE[ctx.activation]
         delta = torch.empty_like(h)
         reached = grad[-1].clone()
         for t in reversed(range(len(h))):
             slope(reached, h[t], delta[t])
             add_product(grad[t - 1] if t else torch.zeros_like(h0), delta[t], reached)
-        return delta, _sum_of_products(delta, _before(h0, h), ctx.dtype), reached, None, None
+        return delta, sum_of_products(delta, _before(h0, h), ctx.dtype), reached, None, None
 
 
 class _Jordan(torch.autograd.Function):
@@ -141,7 +136,7 @@ class _Jordan(torch.autograd.Function):
         ctx: Any, a: Tensor, S: Tensor, y0: Tensor, s0: Tensor, activation: str, decay: float, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
         y, s = torch.empty_like(a), torch.empty_like(a)
-        add_product, apply = _add_product(S.T, dtype), APPLY[activation]
+        add_product, apply = product_adder(S.T, len(y0), dtype), APPLY[activation]
         y_before, s_before = y0, s0
         for a_t, y_t, s_t in zip(a, y, s, strict=True):
             torch.add(y_before, s_before, alpha=decay, out=s_t)
@@ -156,62 +151,37 @@ class _Jordan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor, grad_s: Tensor) -> tuple[Tensor | None, ...]:
         y, s, S = ctx.saved_tensors
-        add_product, slope = _add_product(S, ctx.dtype), SLOPE[ctx.activation]
+        add_product, slope = product_adder(S, y.shape[1], ctx.dtype), SLOPE[ctx.activation]
         delta = torch.empty_like(y)
         reached_y, reached_s = torch.zeros_like(y[0]), torch.zeros_like(y[0])
         for t in reversed(range(len(y))):
             slope(reached_y + grad_y[t], y[t], delta[t])
             add_product(reached_s + grad_s[t], delta[t], reached_y)  # ∂L/∂s_t, which is all that y_{t−1} enters
             torch.mul(reached_y, ctx.decay, out=reached_s)
-        return delta, _sum_of_products(delta, s, ctx.dtype), reached_y, reached_s, None, None, None
+        return delta, sum_of_products(delta, s, ctx.dtype), reached_y, reached_s, None, None, None
 
 
 class _GRU(torch.autograd.Function):
-    """r, z = σ(a^r,z + U^r,z h_{t−1});  n = tanh(a^n + r ⊙ (U^n h_{t−1} + b'));  h_t = n + z ⊙ (h_{t−1} − n)."""
+    """A window of `GRUSteps`, all (T, B, H)."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, U: Tensor, b_n: Tensor, h0: Tensor, dtype: torch.dtype) -> Tensor:
-        T, B, width = a.shape
-        H = width // 3
-        gates = torch.empty_like(a)  # r z n
-        inner = a.new_empty(T, B, H)  # U^n h + b'
-        h = a.new_empty(T, B, H)
-        bias = torch.cat([b_n.new_zeros(2 * H), b_n])
-        add_product = _add_product(U.T, dtype)
-        before = h0
-        for t in range(T):
-            rz, n = gates[t, :, : 2 * H], gates[t, :, 2 * H :]
-            add_product(bias, before, gates[t])
-            inner[t] = n
-            torch.sigmoid_(rz.add_(a[t, :, : 2 * H]))
-            torch.tanh_(torch.addcmul(a[t, :, 2 * H :], rz[:, :H], inner[t], out=n))
-            before = torch.lerp(n, before, rz[:, H:], out=h[t])
-        ctx.save_for_backward(h, gates, inner, U, h0)
-        ctx.dtype = dtype
-        return h
+        steps = GRUSteps(len(a), dtype, U, b_n, h0)
+        for t, a_t in enumerate(a):
+            steps.forward(t, a_t)
+        ctx.steps = steps
+        return steps.h[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        h, gates, inner, U, h0 = ctx.saved_tensors
-        T, B, H = h.shape
-        before = _before(h0, h)
-        r, z, n = torch.split(gates, H, dim=2)
-        # what ∂L/∂h_t is multiplied with on its way to each product: known before the loop
-        to_n = (1 - z) * (1 - n * n)
-        to_product = torch.stack([to_n * inner * r * (1 - r), (before - n) * z * (1 - z), to_n * r], dim=2)
-        delta = grad.new_empty(T, B, 3, H)  # ∂L/∂(U h_{t−1})
-        reached = grad.clone()  # ∂L/∂h_t
-        add_product = _add_product(U, ctx.dtype)
-        last = grad.new_zeros(B, H)
-        for t in reversed(range(T)):
-            torch.mul(to_product[t], reached[t][:, None], out=delta[t])
-            below = reached[t - 1] if t else last
-            add_product(below.addcmul_(reached[t], z[t]), delta[t].view(B, 3 * H), below)
-        delta_n = reached * to_n
-        da = torch.cat([delta[:, :, :2].flatten(2), delta_n], dim=2)
-        dU = _sum_of_products(delta.flatten(2), before, ctx.dtype)
-        return da, dU, delta[:, :, 2].sum(dim=(0, 1)), last, None
+        steps = ctx.steps
+        steps.turn(())
+        reached, none = grad[-1], torch.zeros_like(grad[0])
+        da = grad.new_empty(*grad.shape[:2], 3 * grad.shape[2])
+        for t in reversed(range(len(grad))):
+            da[t], reached = steps.back(t, reached, grad[t - 1] if t else none)
+        return da, *steps.gradients(), reached, None
 
 
 class _GRUBefore(torch.autograd.Function):
@@ -223,7 +193,7 @@ class _GRUBefore(torch.autograd.Function):
         H = width // 3
         gates = torch.empty_like(a)  # r z h̃
         h = a.new_empty(T, B, H)
-        add_rz, add_n = _add_product(U[: 2 * H].T, dtype), _add_product(U[2 * H :].T, dtype)
+        add_rz, add_n = product_adder(U[: 2 * H].T, B, dtype), product_adder(U[2 * H :].T, B, dtype)
         before = h0
         for t in range(T):
             rz, n = gates[t, :, : 2 * H], gates[t, :, 2 * H :]
@@ -240,13 +210,13 @@ class _GRUBefore(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         h, gates, U, h0 = ctx.saved_tensors
-        T, _, H = h.shape
+        T, B, H = h.shape
         before = _before(h0, h)
         r, z, n = torch.split(gates, H, dim=2)
         to_n, to_z, to_r = z * (1 - n * n), (n - before) * z * (1 - z), before * r * (1 - r)
         delta = torch.empty_like(gates)
         reached = grad.clone()  # ∂L/∂h_t
-        add_rz, add_n = _add_product(U[: 2 * H], ctx.dtype), _add_product(U[2 * H :], ctx.dtype)
+        add_rz, add_n = product_adder(U[: 2 * H], B, ctx.dtype), product_adder(U[2 * H :], B, ctx.dtype)
         zeros, last = torch.zeros_like(h0), torch.zeros_like(h0)
         through_r = torch.empty_like(h0)  # ∂L/∂(r ⊙ h_{t−1})
         for t in reversed(range(T)):
@@ -258,8 +228,8 @@ class _GRUBefore(torch.autograd.Function):
             below = reached[t - 1] if t else last
             below.addcmul_(reached[t], 1 - z[t]).addcmul_(through_r, r[t])
             add_rz(below, delta[t, :, : 2 * H], below)
-        dU_rz = _sum_of_products(delta[:, :, : 2 * H], before, ctx.dtype)
-        dU_n = _sum_of_products(delta[:, :, 2 * H :], r * before, ctx.dtype)
+        dU_rz = sum_of_products(delta[:, :, : 2 * H], before, ctx.dtype)
+        dU_n = sum_of_products(delta[:, :, 2 * H :], r * before, ctx.dtype)
         return delta, torch.cat([dU_rz, dU_n]), last, None
 
 
@@ -269,7 +239,7 @@ class _MRNN(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, m: Tensor, G: Tensor, P: Tensor, h0: Tensor, dtype: torch.dtype) -> Tensor:
         h, inner, factors = torch.empty_like(a), torch.empty_like(m), torch.empty_like(m)  # inner: G h
-        to_factors, to_units = _add_product(G.T, dtype), _add_product(P.T, dtype)
+        to_factors, to_units = product_adder(G.T, len(h0), dtype), product_adder(P.T, len(h0), dtype)
         zeros = m.new_zeros(m.shape[1:])
         before = h0
         for a_t, m_t, inner_t, factors_t, h_t in zip(a, m, inner, factors, h, strict=True):
@@ -285,7 +255,7 @@ class _MRNN(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         h, m, inner, factors, G, P, h0 = ctx.saved_tensors
-        from_units, from_factors = _add_product(P, ctx.dtype), _add_product(G, ctx.dtype)
+        from_units, from_factors = product_adder(P, len(h0), ctx.dtype), product_adder(G, len(h0), ctx.dtype)
         delta, delta_f, delta_inner = torch.empty_like(h), torch.empty_like(m), torch.empty_like(m)
         zeros, last = m.new_zeros(m.shape[1:]), torch.zeros_like(h0)
         reached = grad[-1].clone()  # ∂L/∂h_t
@@ -294,8 +264,8 @@ class _MRNN(torch.autograd.Function):
             from_units(zeros, delta[t], delta_f[t])
             torch.mul(delta_f[t], m[t], out=delta_inner[t])
             from_factors(grad[t - 1] if t else last, delta_inner[t], reached)
-        dG = _sum_of_products(delta_inner, _before(h0, h), ctx.dtype)
-        dP = _sum_of_products(delta, factors, ctx.dtype)
+        dG = sum_of_products(delta_inner, _before(h0, h), ctx.dtype)
+        dP = sum_of_products(delta, factors, ctx.dtype)
         return delta, delta_f * inner, dG, dP, reached, None
 
 
@@ -319,25 +289,6 @@ APPLY: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid_, "tanh
 
 SLOPE = {"sigmoid": _sigmoid_slope, "tanh": _tanh_slope, "relu": _relu_slope}
 """out = grad ⊙ f', from the value of f."""
-
-
-def _linear(x: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """W x for all steps; the product and those of its gradients are computed in `dtype`."""
-    return F.linear(x.to(dtype), weight.to(dtype)).to(x.dtype) if dtype is torch.bfloat16 else F.linear(x, weight)
-
-
-def _add_product(matrix: Tensor, dtype: torch.dtype) -> Callable[[Tensor, Tensor, Tensor], object]:
-    """The function (addend, h, out) that sets out = addend + h @ matrix, for (B, ·) and at most in `dtype`."""
-    if dtype is torch.bfloat16 and matrix.numel() >= LOW_FROM:
-        low = matrix.to(dtype)
-        return lambda addend, h, out: torch.add(addend, h.to(dtype) @ low, out=out)
-    return lambda addend, h, out: torch.addmm(addend, h, matrix, out=out)
-
-
-def _sum_of_products(delta: Tensor, h: Tensor, dtype: torch.dtype) -> Tensor:
-    """Σ_t δ_tᵀ h_t, (G, H), for δ (T, B, G) and h (T, B, H), computed in `dtype`."""
-    rows, columns = delta.flatten(0, 1), h.flatten(0, 1)
-    return (rows.to(dtype).T @ columns.to(dtype)).to(h.dtype) if dtype is torch.bfloat16 else rows.T @ columns
 
 
 def _before(h0: Tensor, h: Tensor) -> Tensor:

@@ -35,7 +35,8 @@ SMALLEST_SUM, LARGEST_SUM = 1e-18, 1e18
 """Sums of exponentials between which no term that matters is lost."""
 
 GRAIN = 16
-"""Rows are filled up to a multiple of this, since oneDNN makes a new kernel for every number of rows that it meets."""
+"""Rows are filled up to a multiple of this, since oneDNN makes a new kernel for every number of rows that it meets; and the
+columns of the product for U's gradient: 201 took 73 ms, 208 took 39 (704 rows, 10,000 words, one core with AVX2)."""
 
 PARTS = 32
 """Parts of a row of bfloat16 that are summed up separately."""
@@ -127,7 +128,7 @@ def softmax_loss(
         torch.mul((e @ low_U)[: len(scale), :width], scale, out=dh[rows])
         # the last column, of ones before they are scaled, gives the gradient of b in the same product
         columns = torch.cat([h[rows] * scale, scale], dim=1).to(dtype)
-        columns = F.pad(columns, (0, -columns.shape[1] % tile, 0, len(e) - len(scale)))
+        columns = F.pad(columns, (0, -columns.shape[1] % GRAIN, 0, len(e) - len(scale)))
         both = (e.T @ columns)[:vocab_size]  # (V, H + 1)
         if start == 0:
             dU.copy_(both[:, :width])
