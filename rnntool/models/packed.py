@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -69,4 +68,4 @@ class PackedNetwork:
 
     def _log_probs(self, h: Tensor, starts: Tensor | None = None) -> Tensor:
         output = self.network.output
-        return output.normalize(output.add_direct(torch.add(self._rows.product(h), self._bias), starts))
+        return output.normalize(output.add_direct(self._rows.product(h).add_(self._bias), starts))

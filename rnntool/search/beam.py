@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rnntool.search.continuation import Continuation
-from rnntool.search.drawing import allow
 from rnntool.search.predictor import Predictor, Prefixes, rows_of
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 def beam_search(
@@ -45,100 +49,99 @@ def beam_search(
         banned: words that are never taken.
         length_penalty: a, with which hypotheses compete by log P / length^a.
     """
-    limits = [max_tokens] * len(prefixes) if isinstance(max_tokens, int) else max_tokens
-    searches = [
-        _Search(row, beam_size, num_best, predictor.eos_id, limit, length_penalty) for row, limit in enumerate(limits)
-    ]
-    undone = searches
-    for _ in range(max(limits)):
-        log_probs, state = predictor.step(prefixes)
+    limits = np.broadcast_to(np.asarray(max_tokens), len(prefixes))
+    beams = _Beams(len(prefixes), beam_size, num_best, predictor.eos_id, length_penalty)
+    for length in range(1, int(limits.max()) + 1):
         # From one row come at most K unfinished hypotheses, and its `</s>`.
-        best = allow(log_probs, banned).topk(min(beam_size + 1, predictor.vocab_size))
-        gains, words = best.values.tolist(), best.indices.tolist()
-        extensions: list[tuple[int, int]] = []
-        for search in undone:
-            extensions += search.extend(gains, words, len(extensions))
-        undone = [search for search in undone if search.live]
-        if not undone:
+        gains, words, state = predictor.best(prefixes, beam_size + 1, banned)
+        rows, last = beams.extend(gains.double().cpu().numpy(), words.cpu().numpy(), limits == length)
+        if not len(rows):
             break
-        rows, last = zip(*extensions, strict=True)
         prefixes = Prefixes(prefixes.last.new_tensor(last), rows_of(state, rows))
-    return [search.best() for search in searches]
+    return beams.best()
 
 
-@dataclass(frozen=True)
-class _Path:
-    """An unfinished hypothesis."""
-
-    ids: tuple[int, ...]
-    logprob: float
-
-
-class _Search:
-    """The search for one prompt.
+class _Beams:
+    """The hypotheses of P prompts; those unfinished, R of them, are rows, in the order of their prompts, the best first.
 
     Args:
-        row: where the prompt is in the batch.
+        num_prompts: P.
         beam_size: K.
         num_best: N.
         eos_id: what ends a line.
-        limit: most tokens.
         length_penalty: a.
     """
 
-    def __init__(self, row: int, beam_size: int, num_best: int, eos_id: int, limit: int, length_penalty: float) -> None:
+    def __init__(self, num_prompts: int, beam_size: int, num_best: int, eos_id: int, length_penalty: float) -> None:
         self.beam_size = beam_size
         self.num_best = num_best
         self.eos_id = eos_id
-        self.limit = limit
         self.length_penalty = length_penalty
-        self.num_finished = 0
-        self.live = [_Path((), 0.0)]  # the best first, in the rows of the batch from first_row on
-        self.first_row = row
-        self.finished: list[Continuation] = []  # the best first, N at most
+        self.prompts: Ints = np.arange(num_prompts)  # of each row
+        self.logprobs: Floats = np.zeros(num_prompts)
+        self._steps: list[tuple[list[int], list[int]]] = []  # of each row, the row before it, and its word
+        self._finished: list[list[Continuation]] = [[] for _ in range(num_prompts)]  # the best first, N at most
+        self._num_finished = np.zeros(num_prompts, dtype=int)
 
-    def extend(self, gains: list[list[float]], words: list[list[int]], first_row: int) -> list[tuple[int, int]]:
+    def extend(self, gains: Floats, words: Ints, is_last: Flags) -> tuple[Ints, Ints]:
         """Take one step.
 
         Args:
-            gains: log-probabilities of the likeliest next words of every row of the batch, falling.
-            words: those words.
-            first_row: where the hypotheses that go on will be in the next batch.
+            gains: log-probabilities of the likeliest next words of every row, falling, (R, M).
+            words: those words, (R, M).
+            is_last: which prompts' hypotheses are cut after it, (P,).
 
         Returns:
-            For each of them, the row it comes from and its last word.
+            For each hypothesis that goes on, the row it comes from and its last word.
         """
-        candidates = [
-            (path.logprob + gain, row, word, place)
-            for row, path in enumerate(self.live, self.first_row)
-            for place, (gain, word) in enumerate(zip(gains[row], words[row], strict=True))
-            if gain > -math.inf  # not forbidden
-        ]
-        candidates.sort(key=lambda each: (-each[0], each[1:3]))
-        before = self.live
-        for rank, (logprob, row, word, place) in enumerate(candidates):
-            if word == self.eos_id and (rank if self.length_penalty else place) < self.beam_size:
-                self.finished.append(Continuation(before[row - self.first_row].ids, logprob, has_ended=True))
-                self.num_finished += 1
-        self.finished = self._sorted(self.finished)
-        bar = -math.inf
+        rows, places = np.nonzero(gains > -math.inf)  # not forbidden
+        logprobs = self.logprobs[rows] + gains[rows, places]
+        order = np.lexsort((words[rows, places], rows, -logprobs, self.prompts[rows]))
+        rows, places, logprobs = rows[order], places[order], logprobs[order]
+        last, prompts = words[rows, places], self.prompts[rows]
+        first = np.searchsorted(prompts, prompts)  # of each candidate's prompt
+        is_end = last == self.eos_id
+        rank = np.arange(len(rows)) - first if self.length_penalty else places
+        self._finish(rows, logprobs, prompts, is_end & (rank < self.beam_size), has_ended=True)
+        goes_on = ~is_end & (logprobs > self._bars()[prompts])
+        before = np.cumsum(goes_on) - goes_on
+        goes_on &= before - before[first] < self.beam_size
+        rows, last = rows[goes_on], last[goes_on]
+        self.prompts, self.logprobs = prompts[goes_on], logprobs[goes_on]
+        self._steps.append((rows.tolist(), last.tolist()))
+        if (is_cut := is_last[self.prompts]).any():
+            self._finish(np.arange(len(rows)), self.logprobs, self.prompts, is_cut, has_ended=False)
+            rows, last = rows[~is_cut], last[~is_cut]
+            self.prompts, self.logprobs = self.prompts[~is_cut], self.logprobs[~is_cut]
+            self._steps[-1] = (rows.tolist(), last.tolist())
+        return rows, last
+
+    def best(self) -> list[list[Continuation]]:
+        """The best there are of each prompt; those unfinished are cut."""
+        everything = np.ones(len(self.prompts), dtype=bool)
+        self._finish(np.arange(len(self.prompts)), self.logprobs, self.prompts, everything, has_ended=False)
+        return self._finished
+
+    def _finish(self, rows: Ints, logprobs: Floats, prompts: Ints, which: Flags, *, has_ended: bool) -> None:
+        """Put what some rows have come to among the finished."""
+        for place in np.flatnonzero(which).tolist():
+            prompt = int(prompts[place])
+            self._finished[prompt].append(Continuation(self._ids(int(rows[place])), float(logprobs[place]), has_ended))
+            self._num_finished[prompt] += 1
+        for prompt in set(prompts[which].tolist()):
+            ranked = sorted(self._finished[prompt], key=lambda each: -each.score(self.length_penalty))
+            self._finished[prompt] = ranked[: self.num_best]
+
+    def _bars(self) -> Floats:
+        """What log-probability a hypothesis must have, to go on, for each prompt, (P,)."""
         if self.length_penalty:
-            bar = math.inf if self.num_finished >= self.beam_size else bar
-        elif len(self.finished) == self.num_best:
-            bar = self.finished[-1].logprob
-        longer = ((logprob, row, word) for logprob, row, word, _ in candidates if word != self.eos_id and logprob > bar)
-        kept = list(islice(longer, self.beam_size))
-        self.live = [_Path((*before[row - self.first_row].ids, word), logprob) for logprob, row, word in kept]
-        if self.live and len(self.live[0].ids) == self.limit:
-            self.finished = self.best()
-            self.live, kept = [], []
-        self.first_row = first_row
-        return [(row, word) for _, row, word in kept]
+            return np.where(self._num_finished >= self.beam_size, math.inf, -math.inf)
+        return np.array([some[-1].logprob if len(some) == self.num_best else -math.inf for some in self._finished])
 
-    def best(self) -> list[Continuation]:
-        """The best there are; those unfinished were cut."""
-        cut = [Continuation(path.ids, path.logprob, has_ended=False) for path in self.live]
-        return self._sorted([*self.finished, *cut])
-
-    def _sorted(self, continuations: list[Continuation]) -> list[Continuation]:
-        return sorted(continuations, key=lambda each: -each.score(self.length_penalty))[: self.num_best]
+    def _ids(self, row: int) -> tuple[int, ...]:
+        """The words of a row, from the last step back."""
+        ids = []
+        for rows, words in reversed(self._steps):
+            ids.append(words[row])
+            row = rows[row]
+        return tuple(reversed(ids))

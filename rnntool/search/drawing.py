@@ -21,6 +21,10 @@ from rnntool.data.order import Whole, mix, mix_each
 UNIFORM_BITS = 48
 """Few enough that a uniform number below 1 times any sum stays below the sum."""
 
+LINED_UP = 8
+"""Rows that a distribution is folded into to find its largest: six of 320 times 6,000 take 2.6 ms, and 3.8 by torch alone;
+of 10,000 3.2 and 7.8 (one core with AVX2)."""
+
 
 @dataclass(frozen=True)
 class Bend:
@@ -42,6 +46,26 @@ class Bend:
 def allow(log_probs: Tensor, banned: tuple[int, ...]) -> Tensor:
     """log_probs (B, V) with −∞ at the banned words."""
     return log_probs.index_fill(1, _ids(banned, log_probs.device), -math.inf) if banned else log_probs
+
+
+def largest(scores: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """The largest of each row of scores (B, V), falling, and where they are, (B, `number`)."""
+    num_rows, width = scores.shape
+    rows = width // LINED_UP
+    if scores.device.type != "cpu" or rows < 8 * number:
+        found = scores.topk(number)
+        return found.values, found.indices
+    # the largest stand in columns whose own largest are the largest, and of these there are not so many
+    whole = LINED_UP * rows
+    columns = scores[:, :whole].reshape(num_rows, LINED_UP, rows)  # (B, LINED_UP, V / LINED_UP)
+    best = columns.amax(dim=1).topk(number).indices[:, None]  # (B, 1, number)
+    candidates = columns.gather(2, best.expand(-1, LINED_UP, -1)).flatten(1)
+    places = (torch.arange(0, whole, rows)[:, None] + best).flatten(1)
+    if whole < width:
+        candidates = torch.cat([candidates, scores[:, whole:]], dim=1)
+        places = torch.cat([places, torch.arange(whole, width).expand(num_rows, -1)], dim=1)
+    found = candidates.topk(number)
+    return found.values, places.gather(1, found.indices)
 
 
 @functools.lru_cache(maxsize=8)

@@ -15,13 +15,16 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rnntool.models.network import Network
 from rnntool.models.packed import PackedNetwork
 from rnntool.nn.cells.cell import State
 from rnntool.nn.packed import PACKINGS
+from rnntool.search.drawing import allow, largest
 from rnntool.search.ngram import NgramPart
 
 
@@ -47,9 +50,9 @@ class Prefixes:
         return Prefixes(last, tuple(state))
 
 
-def rows_of(state: State, rows: Sequence[int]) -> State:
+def rows_of(state: State, rows: Sequence[int] | NDArray[np.int64]) -> State:
     """Some rows of a state, in any order, as often as named."""
-    index = torch.tensor(rows, dtype=torch.long, device=state[0].device)
+    index = torch.as_tensor(rows, dtype=torch.long, device=state[0].device)
     return tuple(s[index] for s in state)
 
 
@@ -125,3 +128,13 @@ class Predictor:
         if len(answers) == 1:
             return answers[0], tuple(state)
         return torch.logsumexp(torch.stack(answers) + self.log_weights[:, None, None], dim=0), tuple(state)
+
+    @torch.no_grad()
+    def best(self, prefixes: Prefixes, number: int, banned: tuple[int, ...] = ()) -> tuple[Tensor, Tensor, State]:
+        """The likeliest of what comes after each prefix, without banned words.
+
+        Returns:
+            Their log-probabilities, falling, and the words, (B, `number`), fewer if there are not so many; and the state.
+        """
+        log_probs, state = self.step(prefixes)
+        return *largest(allow(log_probs, banned), min(number, self.vocab_size)), state

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnntool.search.drawing import Bend, draw, uniform, uniform_each
+from rnntool.search.drawing import Bend, draw, largest, uniform, uniform_each
 
 P = torch.tensor([[0.1, 0.4, 0.2, 0.3]], dtype=torch.float64)
 
@@ -96,3 +96,15 @@ def test_of_arrays_each_element_has_its_number(seed: int) -> None:
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**40))
 def test_uniform_numbers_lie_strictly_between_zero_and_one(seed: int, place: int) -> None:
     assert 0 < uniform(seed, 0, 0, place) < 1
+
+
+@pytest.mark.parametrize("width", [5, 8, 47, 48, 1000, 1003])
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_the_largest_are_those_that_sorting_finds(width: int, number: int) -> None:
+    """Folded or not, with a rest past the last fold or none; and where some are forbidden."""
+    scores = torch.randn(7, width, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    scores[:, 1] = -math.inf
+    values, places = largest(scores, number)
+    expected = scores.sort(dim=1, descending=True)
+    assert torch.equal(values, expected.values[:, :number])
+    assert torch.equal(places, expected.indices[:, :number])

@@ -48,9 +48,10 @@ def rows_of_a_block(vocab_size: int, element_size: int) -> int:
 
 
 def log_softmax(z: Tensor) -> Tensor:
-    """log softmax over each row of z (N, V)."""
+    """log softmax over each row of z (N, V), which is overwritten unless gradients are to reach it."""
     # torch.log_softmax sums less carefully: with 10,000 words its probabilities miss one by 9e-6, these by 6e-7
-    return z - z.logsumexp(dim=1, keepdim=True)
+    log_z = z.logsumexp(dim=1, keepdim=True)
+    return z - log_z if z.requires_grad else z.sub_(log_z)
 
 
 def softmax_nll(h: Tensor, U: Tensor, b: Tensor, targets: Tensor, runs: Runs | None = None) -> Tensor:

@@ -53,7 +53,7 @@ class OutputLayer(nn.Module, ABC):
 
     @abstractmethod
     def normalize(self, z: Tensor) -> Tensor:
-        """Natural log-probabilities of all words, (N, V), for logits z (N, R)."""
+        """Natural log-probabilities of all words, (N, V), for logits z (N, R), which may be overwritten."""
 
     @property
     def places(self) -> Tensor | None:
