@@ -117,8 +117,8 @@ def load_model(path: str, device: torch.device | None = None, data: bytes | None
 
 
 def words_of(vocabulary: Vocabulary) -> Words:
-    """What an output layer knows of a vocabulary."""
-    return Words(vocabulary.counts, vocabulary.classes)
+    """What a network knows of a vocabulary."""
+    return Words(vocabulary.counts, vocabulary.classes, vocabulary.word_ends)
 
 
 def _as_tensor(vocabulary: Vocabulary) -> Tensor:

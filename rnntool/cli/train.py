@@ -191,6 +191,13 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     metavar="SIZE[:ORDER]",
     type=str,
 )
+@_setting(
+    "--word-arch",
+    help="Read whole words beside characters, as NAME:UNITS, such as gru:100.",
+    section=MODEL,
+    metavar="ARCH",
+    type=str,
+)
 @_switch("--tied", help="Use the embedding as the output layer's weight, too.", section=MODEL)
 @_switch("--residual", help="Add each layer's input to its output.", section=MODEL)
 @_switch("--layer-norm", help="Normalise each layer's output.", section=MODEL)

@@ -10,6 +10,9 @@ from rnntool.config.output import CONNECTED, NOT_TIED, Output, parse_output
 from rnntool.config.source import EncoderArch, LinkKind, parse_encoder, parse_link
 from rnntool.errors import OptionError
 
+WORD_CELLS = ("gru", "gru-before", "elman")
+"""Cells that `word_arch` may name: those whose state is what they put out."""
+
 CONTEXTS = ("carry", "reset")
 """What happens to the recurrent state at a line end: carried on to the next line, or begun anew."""
 
@@ -29,6 +32,9 @@ class NetworkConfig:
 
     direct: str = "none"
     """Weights of n-grams beside the output layer; `Direct` is the parsed form."""
+
+    word_arch: str = "none"
+    """What reads whole words beside a network over characters, as `arch`; `none` for nothing."""
 
     tied: bool = False
     """Whether the output layer's weight is the embedding itself (Inan et al. 2017, Press and Wolf 2017)."""
@@ -75,6 +81,11 @@ class NetworkConfig:
         """`direct`, parsed."""
         return parse_direct(self.direct)
 
+    @property
+    def parsed_word_arch(self) -> Arch | None:
+        """`word_arch`, parsed."""
+        return None if self.word_arch == "none" else parse_arch(self.word_arch)
+
     def check(self) -> None:
         """Raise OptionError if two settings contradict each other."""
         arch = self.parsed_arch
@@ -84,6 +95,7 @@ class NetworkConfig:
             raise OptionError("--direct", what)
         if self.parsed_direct is not None and self.encoder != "none":
             raise OptionError("--direct", "is for language models; leave it out with --src")
+        self._check_words()
         self._check_source()
         if self.context not in CONTEXTS:
             raise OptionError("--context", f"unknown context '{self.context}'; known are {', '.join(CONTEXTS)}")
@@ -106,6 +118,17 @@ class NetworkConfig:
     def parsed_link(self) -> LinkKind | None:
         """`link`, parsed."""
         return parse_link(self.link, self.attend_with)
+
+    def _check_words(self) -> None:
+        """Raise OptionError if there can be no such network over words."""
+        arch = self.parsed_word_arch
+        if arch is None:
+            return
+        if arch.cell not in WORD_CELLS or arch.num_layers > 1:
+            what = f"{arch} is not one layer of {' or '.join(WORD_CELLS)}"
+            raise OptionError("--word-arch", what, f"--word-arch gru:{arch.hidden_size or 100}")
+        if self.encoder != "none":
+            raise OptionError("--word-arch", "is for language models; leave it out with --src")
 
     def _check_source(self) -> None:
         """Raise OptionError if encoder and link do not go together."""
@@ -146,7 +169,8 @@ def is_direct(config: NetworkConfig) -> bool:
     Their A w_t, w_t one word out of V, is a row of A: there is no matrix between.
     """
     arch = config.parsed_arch
-    return config.encoder == "none" and not config.embed_size and arch.hidden_size > 0 and FORMS[arch.cell].is_direct
+    alone = config.encoder == "none" and config.word_arch == "none"
+    return alone and not config.embed_size and arch.hidden_size > 0 and FORMS[arch.cell].is_direct
 
 
 def layers(config: NetworkConfig) -> list[Arch]:

@@ -119,15 +119,17 @@ class Output:
 
 @dataclass(frozen=True)
 class Words:
-    """What an output layer knows of the words.
+    """What a network knows of the words.
 
     Args:
         counts: how often each occurs, by id; all zero where that is not known.
         classes: the class of each, from 0; None where the vocabulary has none.
+        ends: ids of the tokens at which a word of the text ends, where a token is less than one.
     """
 
     counts: Sequence[float]
     classes: Sequence[int] | None = None
+    ends: Sequence[int] = ()
 
     @property
     def num_classes(self) -> int:

@@ -14,6 +14,7 @@ from rnntool.config.direct import Direct
 from rnntool.config.network import NetworkConfig, embed_size, is_direct, layers
 from rnntool.config.output import Output, Words
 from rnntool.config.source import EncoderArch, LinkKind
+from rnntool.errors import OptionError
 from rnntool.models.reader import Reader
 from rnntool.nn.attention import Attention
 from rnntool.nn.cells.build import build_cell
@@ -25,6 +26,10 @@ from rnntool.nn.output.build import build_output
 from rnntool.nn.output.unigram import unigram
 from rnntool.nn.recurrent import Recurrent
 from rnntool.nn.source import Source
+from rnntool.nn.word_level import WordLevel
+
+LEVEL_STATES = 2
+"""Tensors in the state of what reads words."""
 
 EMBED_BOUND = 0.1  # Zaremba et al. 2014, §4.1: "uniform in [−0.1, 0.1]" for the small network
 
@@ -37,6 +42,7 @@ class Network(nn.Module):
         embed_size: E.
         cells: the recurrent layers; the first reads E.
         output: the output layer.
+        word_level: what reads whole words beside characters, or None; the first layer reads what it gives, too.
         direct: the table of direct weights, or None for none.
         tied: whether the output layer's weight is the embedding.
         residual: see `Recurrent`.
@@ -58,6 +64,7 @@ class Network(nn.Module):
         embed_size: int,
         cells: list[Cell],
         output: Output,
+        word_level: WordLevel | None = None,
         direct: Direct | None = None,
         tied: bool = False,
         residual: bool = False,
@@ -67,6 +74,7 @@ class Network(nn.Module):
         super().__init__()
         self.embedding = nn.Parameter(torch.empty(len(words.counts), embed_size))
         self.decoder = Recurrent(cells, residual=residual, layer_norm=layer_norm, is_direct=is_direct)
+        self.word_level = word_level
         self.output = build_output(output, self.decoder.output_size, words, self.embedding if tied else None)
         if direct is not None:
             self.output.connect(direct)
@@ -112,7 +120,7 @@ class Network(nn.Module):
 
     def plan(self, backend: str) -> None:
         """Drive every recurrent layer by `backend`; see `Recurrent.plan`."""
-        stacks = [self.decoder]
+        stacks = [self.decoder] if self.word_level is None else [self.decoder, self.word_level.recurrent]
         if self.reader is not None and isinstance(self.reader.encoder, RecurrentEncoder):
             stacks += self.reader.encoder.stacks
         for stack in stacks:
@@ -121,10 +129,12 @@ class Network(nn.Module):
     def state0(self, batch_size: int) -> State:
         """The state before the first token of `batch_size` streams, which have no source.
 
-        Where there are direct weights, the last tensor is the words that their n-grams begin with.
+        After that of the recurrent layers comes that of the network over words, if there is one; where there are direct
+        weights, the last tensor is the words that their n-grams begin with.
         """
-        direct = self.output.direct
-        return self.decoder.state0(batch_size) + (() if direct is None else (direct.state0(batch_size),))
+        direct, level = self.output.direct, self.word_level
+        state = self.decoder.state0(batch_size) + (() if level is None else level.state0(batch_size))
+        return state + (() if direct is None else (direct.state0(batch_size),))
 
     def read(
         self, ids: Tensor, lengths: Tensor, *, noise: Noise | None = None, dtype: torch.dtype = torch.float32
@@ -180,14 +190,33 @@ class Network(nn.Module):
         if self.link is not None:
             assert source is not None and keep is None and not clip_step
             return self.link.run(self.decoder, x, state, source, noise=noise, dtype=dtype)
-        own, words = self.split(state)
+        own, level, words = self.split(state)
+        x, level = self.beside(x, inputs, level, keep=keep, dtype=dtype)
         h, own = self.decoder.run(x, own, noise=noise, keep=keep, clip_step=clip_step, dtype=dtype)
-        return h, own + self.follow(inputs, words, keep)[1]
+        return h, own + level + self.follow(inputs, words, keep)[1]
 
-    def split(self, state: State) -> tuple[State, State]:
-        """A state's part of the recurrent layers, and that of direct weights, which is empty if there are none."""
+    def split(self, state: State) -> tuple[State, State, State]:
+        """A state's parts: of the recurrent layers, of what reads words, of direct weights; empty where there is none."""
         end = len(state) - (self.output.direct is not None)
-        return state[:end], state[end:]
+        start = end - (0 if self.word_level is None else LEVEL_STATES)
+        return state[:start], state[start:end], state[end:]
+
+    def beside(
+        self, x: Tensor, inputs: Tensor, level: State, *, keep: int | None = None, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, State]:
+        """What the recurrent layers read: embeddings x (T, B, E) of `inputs`, and what reads words has to say to each.
+
+        Args:
+            x: the embeddings.
+            inputs: ids, (T, B).
+            level: the part of the state of what reads words, which is empty if nothing does.
+            keep: after how many tokens the returned state is taken; None: after the last.
+            dtype: lowest that products may have.
+        """
+        if self.word_level is None:
+            return x, ()
+        g, level = self.word_level.read(inputs, level, keep=keep, dtype=dtype)
+        return torch.cat([x, g], dim=2), level
 
     def follow(self, inputs: Tensor, words: State, keep: int | None = None) -> tuple[Tensor, State]:
         """What direct weights make of a window.
@@ -208,14 +237,15 @@ class Network(nn.Module):
 
     def starts(self, inputs: Tensor, state: State) -> Tensor:
         """Where in the table the direct weights after each input (T, B), from `state` on, begin: (T, B, ·)."""
-        return self.follow(inputs, self.split(state)[1])[0]
+        return self.follow(inputs, self.split(state)[2])[0]
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probabilities (B, V) of the words after `tokens` (B,), and the new state."""
-        own, words = self.split(state)
+        own, level, words = self.split(state)
         starts, words = self.follow(tokens[None], words)
-        h, own = self.decoder.step(F.embedding(tokens, self.embedding), own)
-        return self.output.log_probs(h, starts[0]), own + words
+        x, level = self.beside(F.embedding(tokens[None], self.embedding), tokens[None], level)
+        h, own = self.decoder.step(x[0], own)
+        return self.output.log_probs(h, starts[0]), own + level + words
 
     def step_with(self, tokens: Tensor, state: State, source: Source) -> tuple[Tensor, State, Tensor | None]:
         """The same for B targets with sources; and where each looked, (B, S), if there is attention."""
@@ -244,6 +274,8 @@ class Network(nn.Module):
         self.embedding.uniform_(-EMBED_BOUND, EMBED_BOUND, generator=generator)
         for layer in self.decoder.stack:
             layer.init(generator)
+        if self.word_level is not None:
+            self.word_level.init(generator)
         if self.reader is not None and self.link is not None:
             if not self.reader.is_shared:
                 self.reader.embedding.uniform_(-EMBED_BOUND, EMBED_BOUND, generator=generator)
@@ -272,6 +304,9 @@ def build_network(config: NetworkConfig, words: Words | int, source_vocab_size: 
     if encoder is not None and link is not None:
         memory, output = encoder.output_size(width), layers(config)[-1].output_size
         width = input_size(width, memory, output, is_ahead=link.is_ahead, feeds=config.input_feeding)
+    word_level = _build_word_level(config, words)
+    if word_level is not None:
+        width += word_level.output_size
     for arch in layers(config):
         cells.append(build_cell(arch, width))
         width = cells[-1].output_size
@@ -280,6 +315,7 @@ def build_network(config: NetworkConfig, words: Words | int, source_vocab_size: 
         embed_size=embed_size(config),
         cells=cells,
         output=config.parsed_output,
+        word_level=word_level,
         direct=config.parsed_direct,
         tied=config.tied,
         residual=config.residual,
@@ -290,6 +326,15 @@ def build_network(config: NetworkConfig, words: Words | int, source_vocab_size: 
         reader = _build_reader(config, encoder, source_vocab_size, network.embedding)
         network.condition(reader, _build_link(config, link, network.decoder, reader.encoder.output_size))
     return network
+
+
+def _build_word_level(config: NetworkConfig, words: Words) -> WordLevel | None:
+    arch = config.parsed_word_arch
+    if arch is None:
+        return None
+    if not words.ends:
+        raise OptionError("--word-arch", "reads words beside characters or bytes", "rnntool vocab -u char")
+    return WordLevel(build_cell(arch, arch.output_size), words.ends, len(words.counts))
 
 
 def _build_reader(config: NetworkConfig, encoder: EncoderArch, vocab_size: int, embedding: nn.Parameter) -> Reader:

@@ -39,11 +39,11 @@ class PackedNetwork:
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """As `Network.step`."""
-        own, words = self.network.split(state)
+        own, level, words = self.network.split(state)
         starts, words = self.network.follow(tokens[None], words)
-        x = F.embedding(tokens, self.network.embedding)
-        h, own = self.network.decoder.step(x, own, weights=self._weights.layers)
-        return self._log_probs(h, starts[0]), own + words
+        x, level = self.network.beside(F.embedding(tokens[None], self.network.embedding), tokens[None], level)
+        h, own = self.network.decoder.step(x[0], own, weights=self._weights.layers)
+        return self._log_probs(h, starts[0]), own + level + words
 
     @property
     def vocab_size(self) -> int:

@@ -13,13 +13,16 @@ from rnntool.nn.recurrent import Layer
 
 
 def recurrent_layers(network: Network) -> Iterator[tuple[str, Layer]]:
-    """The recurrent layers of the encoder, if there is one, each direction for itself; then those of the decoder."""
+    """The recurrent layers of the encoder, each direction for itself; of what reads words; then those of the decoder."""
     encoder = None if network.reader is None else network.reader.encoder
     if isinstance(encoder, RecurrentEncoder):
         for number, stacks in enumerate(encoder.directions, 1):
             for stack, direction in zip(stacks, ("", " backward"), strict=False):
                 for layer in stack.stack:
                     yield f"encoder {number}{direction}", layer
+    if network.word_level is not None:
+        for number, layer in enumerate(network.word_level.recurrent.stack, 1):
+            yield f"words {number}", layer
     for number, layer in enumerate(network.decoder.stack, 1):
         yield f"layer {number}", layer
 
@@ -29,6 +32,8 @@ def parameters(network: Network) -> dict[str, int]:
     counts = {"embedding": network.embedding.numel()}
     if network.reader is not None and not network.reader.is_shared:
         counts["source embedding"] = network.reader.embedding.numel()
+    if network.word_level is not None:
+        counts["words"] = network.word_level.table.numel()
     for name, layer in recurrent_layers(network):
         counts[name] = sum(p.numel() for p in layer.parameters())
     if network.link is not None:

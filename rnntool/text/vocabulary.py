@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 4 * LONGEST + 64  # of a vocabulary file: a token that is all escapes, and its numbers
 
+WHITE_SPACE = frozenset(" \t\n\r\v\f")
+"""What separates words; ASCII's alone, as in `rnntool.text.units`."""
+
 
 class Vocabulary:
     """Tokens by id, and a unit of text that finds them in a line.
@@ -66,6 +69,14 @@ class Vocabulary:
         self.eos_id = model.eos_id if model else self.tokens.index(EOS)
         controls = {id_ for id_, token in enumerate(self.tokens) if token in CONTROLS}
         self.control_ids = tuple(sorted(controls | {self.eos_id}))
+
+    @property
+    def word_ends(self) -> tuple[int, ...]:
+        """Ids of the tokens at which a word ends, `</s>` and white space; none where tokens are words or pieces."""
+        if self.unit not in ("char", "byte"):
+            return ()
+        space = WHITE_SPACE if self.unit == "char" else {f"<0x{ord(each):02x}>" for each in WHITE_SPACE}
+        return tuple(i for i, token in enumerate(self.tokens) if i == self.eos_id or token.lower() in space)
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Vocabulary:

@@ -377,7 +377,8 @@ def data_facts(role: str, corpus: Corpus | None) -> list[dict[str, Any]]:
 def _settle_output(config: NetworkConfig, vocabulary: Vocabulary) -> NetworkConfig:
     """The configuration with what its output layer takes from the vocabulary."""
     output = str(settle_output(config.parsed_output, words_of(vocabulary)))
-    return replace(config, output=output, direct=str(config.parsed_direct or "none"))
+    word_arch = str(config.parsed_word_arch or "none")
+    return replace(config, output=output, direct=str(config.parsed_direct or "none"), word_arch=word_arch)
 
 
 def _source_facts(source: CorpusSource) -> dict[str, Any]:

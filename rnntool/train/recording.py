@@ -187,7 +187,7 @@ def build_recorder(
     """
     can_record = network.embedding.device.type == "cuda" and optimizer.is_recordable and network.output.is_recordable
     can_record = can_record and not config.scheduled_sampling  # whose rows are others in every window
-    can_record = can_record and network.output.direct is None
+    can_record = can_record and network.output.direct is None and network.word_level is None
 
     def build(window: Batch, state: State) -> Recording:
         return Recording(network, config, optimizer, noise=noise, dtype=dtype, window=window, state=state)
