@@ -30,13 +30,15 @@ def gradient_by_lag(network: Network, inputs: Tensor, targets: Tensor) -> list[f
         g_0 .. g_K, K at most `LARGEST_LAG`; root mean squares over the streams, all tensors of a state together.
     """
     inputs = inputs[-LARGEST_LAG - 1 :]
-    state = network.decoder.state0(inputs.shape[1])
-    starts = network.starts(inputs, network.state0(inputs.shape[1]))
+    begun = network.state0(inputs.shape[1])
+    state, level, _ = network.split(begun)
+    starts = network.starts(inputs, begun)
     widths = [s.shape[1] for s in state]
     top = network.decoder.stack[-1]
     moments: list[Tensor] = []
     with torch.enable_grad():
-        for x_t in torch.nn.functional.embedding(inputs, network.embedding):
+        x, _ = network.beside(torch.nn.functional.embedding(inputs, network.embedding), inputs, level)
+        for x_t in x:
             h, after = network.decoder.step(x_t, state)
             # All that follows reads the state from one tensor, so that nothing is counted twice.
             moments.append(torch.cat(after, dim=1))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rnntool.config.network import NetworkConfig
+from rnntool.config.output import Words
 from rnntool.models.network import Network, build_network
 from rnntool.train.watch import LARGEST_LAG, gradient_by_lag
 from tests.train.conftest import Sit
@@ -97,3 +98,15 @@ def test_a_watched_run_reports_it_and_is_otherwise_the_same(sit: Sit) -> None:
     assert all(len(r["grad_by_lag"]) == 5 for r in records)
     for ours, theirs in zip(watched.network.parameters(), plain.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_what_reads_words_is_beside_every_state() -> None:
+    """Its own states are others, and not looked at; there are as many norms as states."""
+    config = NetworkConfig("gru:4", word_arch="gru:3")
+    net = build_network(config, Words((1,) * 5, ends=(1, 2))).double()
+    with torch.no_grad():
+        net.init(torch.Generator().manual_seed(1))
+        net.output.weight.normal_(generator=torch.Generator().manual_seed(2))
+    norms = gradient_by_lag(net, ids(6), ids(6))
+    assert len(norms) == 6
+    assert min(norms) > 0
