@@ -44,14 +44,7 @@ SHAPE = "Shape"
     default="sgd",
     help="As in rnntool train.",
 )
-@options.option(
-    "--precision",
-    section=SHAPE,
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    metavar="NAME",
-    default="auto",
-    help="Of products in training: auto, fp32 or bf16.",
-)
+@options.under(SHAPE, options.training_precision)
 @options.under(SHAPE, options.vocabulary(required=False, help="Words and counts of a vocabulary."))
 @options.option("--plot", type=options.type_of_file, metavar="FILE", help="Draw the speeds: .png, .svg or .pdf.")
 @options.option("--rounds", type=click.IntRange(1), metavar="N", default=7, help="Times that each is measured.")

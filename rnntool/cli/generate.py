@@ -52,13 +52,7 @@ DRAWN, FOUND = "Drawing", "Searching"
     "--beam", section=FOUND, type=click.IntRange(1), metavar="K", help="Search for the likeliest lines, K side by side."
 )
 @options.batch_size(32)
-@options.option(
-    "--precision",
-    type=click.Choice(["fp64", "fp32", "bf16", "int8"]),
-    metavar="NAME",
-    default="fp64",
-    help="Of products: fp64, or fp32, bf16 or int8, which are faster.",
-)
+@options.search_precision
 @options.device
 @options.threads
 @options.quiet

@@ -42,7 +42,7 @@ def check_inputs(text: tuple[str, ...], src: tuple[str, ...]) -> None:
         raise OptionError("", "the standard input can be read only once, as TEXT or --src")
 
 
-class Judge(NamedTuple):
+class LineJudge(NamedTuple):
     """A model that scores lines, each on its own."""
 
     vocabulary: Vocabulary
@@ -52,7 +52,7 @@ class Judge(NamedTuple):
 
 def open_judge(
     named: Sequence[options.Model], *, has_sources: bool, threads: int | None, device: str, batch_size: int
-) -> Judge:
+) -> LineJudge:
     """Open what `-m` names: models that translate, if there are sources, else language models, which reset their context.
 
     Raises:
@@ -70,15 +70,15 @@ def open_judge(
             options.shares(named),
             batch_size=batch_size,
         )
-        return Judge(pairs.vocabulary, pairs.scored)
+        return LineJudge(pairs.vocabulary, pairs.scored)
     scorer = models.open_models(named, threads=threads, device=device, context="reset", batch_size=batch_size).scorer
     from rnntool.score.perplexity import score_lines
 
-    return Judge(scorer.vocabulary, lambda _, lines: next(score_lines(scorer, [lines])) if lines else [])
+    return LineJudge(scorer.vocabulary, lambda _, lines: next(score_lines(scorer, [lines])) if lines else [])
 
 
 def judged_lines(
-    judge: Judge, text: tuple[str, ...], src: tuple[str, ...], wanted: Lines, *, batch_size: int
+    judge: LineJudge, text: tuple[str, ...], src: tuple[str, ...], wanted: Lines, *, batch_size: int
 ) -> Iterator[list[ScoredLine]]:
     """The lines of texts that are wanted, each with the line of the sources that it answers; a pipe's as they come.
 
@@ -98,7 +98,7 @@ def judged_lines(
 
 
 def judged_lists(
-    judge: Judge, text: tuple[str, ...], src: tuple[str, ...], form: str
+    judge: LineJudge, text: tuple[str, ...], src: tuple[str, ...], form: str
 ) -> Iterator[list[tuple[NbestList, list[ScoredLine]]]]:
     """N-best lists, each with the scores of its hypotheses; a pipe's as they come.
 

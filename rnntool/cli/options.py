@@ -289,6 +289,24 @@ def batch_size(default: int, *, help: str = "Lines computed together; changes sp
     return option("-b", "--batch-size", type=click.IntRange(1), metavar="N", default=default, help=help)
 
 
+training_precision = option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    metavar="NAME",
+    default="auto",
+    help="Of products in training: auto, fp32 or bf16.",
+)
+"""--precision NAME: for `product_dtype`."""
+
+search_precision = option(
+    "--precision",
+    type=click.Choice(["fp64", "fp32", "bf16", "int8"]),
+    metavar="NAME",
+    default="fp64",
+    help="Of products: fp64, fp32, bf16 or int8, each faster than the one before.",
+)
+"""--precision NAME: one of `rnntool.search.predictor.PRECISIONS`."""
+
 shard = option("--shard", metavar="I/N", help="Answer part I of N equal parts of TEXT alone; the first is 1.")
 """--shard I/N: as it was written, for `lines_of`; None if not given."""
 

@@ -336,14 +336,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     default="auto",
     help="How cells are driven: auto, reference, vendor, bptt, scan or unfold.",
 )
-@options.option(
-    "--precision",
-    section=RUN,
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    metavar="NAME",
-    default="auto",
-    help="Of products in training: auto, fp32 or bf16.",
-)
+@options.under(RUN, options.training_precision)
 @options.option(
     "--deterministic", section=RUN, is_flag=True, help="On a GPU, take ways that give the same bits every time."
 )

@@ -134,13 +134,7 @@ class _AlignmentType(click.ParamType):  # type: ignore[type-arg]  # generic sinc
 )
 @options.batch_size(32)
 @options.shard
-@options.option(
-    "--precision",
-    type=click.Choice(["fp64", "fp32", "bf16", "int8"]),
-    metavar="NAME",
-    default="fp64",
-    help="Of products: fp64, fp32, bf16 or int8, each faster than the one before.",
-)
+@options.search_precision
 @options.device
 @options.threads
 @options.quiet
