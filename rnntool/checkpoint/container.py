@@ -20,7 +20,7 @@ from torch import Tensor
 
 from rnntool import __version__
 from rnntool.errors import InputError, ModelError
-from rnntool.text.files import write_whole
+from rnntool.text.files import whole_file
 
 KEY = "rnntool"
 FORMAT = 1
@@ -56,8 +56,12 @@ def write_container(path: str, kind: str, facts: Facts, tensors: dict[str, Tenso
     text = json.dumps(header, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     data = safetensors.torch.save(own, metadata={KEY: text})
+    del own
     digest = hashlib.sha256(data).hexdigest()
-    write_whole(path, data.replace(_PLACE + _ZEROS.encode(), _PLACE + digest.encode(), 1))
+    end = 8 + int.from_bytes(data[:8], "little")
+    with whole_file(path) as stream:
+        stream.write(data[:end].replace(_PLACE + _ZEROS.encode(), _PLACE + digest.encode(), 1))
+        stream.write(memoryview(data)[end:])
 
 
 def read_container(path: str, kind: str, data: bytes | None = None) -> tuple[Facts, dict[str, Tensor]]:

@@ -32,8 +32,9 @@ def command(output: str, model: tuple[options.Model, ...]) -> None:
 
     def load(path: str) -> Model:
         begun = models.begin(path)
-        if begun.is_arpa:
-            raise ModelError(path, "an n-gram model, which has no weights to average", "rnntool mix")
+        if begun.is_arpa or begun.is_forest:
+            what = "a random forest" if begun.is_forest else "an n-gram model"
+            raise ModelError(path, f"{what}, which has no weights to average", "rnntool mix")
         found = models.load_network(begun, device)
         report.detail(f"{found.name} {found.config.arch} {found.network.num_parameters} parameters")
         return found

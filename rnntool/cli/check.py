@@ -40,9 +40,9 @@ class Finding:
 def command(check_sum: bool, json: bool, threads: int | None, paths: tuple[str, ...]) -> None:
     """Check that models and run directories are whole.
 
-    MODEL is a run directory, all of whose files are checked, or a model, state or ARPA file.  Files are read to their end:
-    their hashes, their weights, whether their parts fit each other; of metrics.jsonl every line.  Writes a line for each
-    file: its name, a tab, and ok or what is wrong.  The status is 1 if anything is.
+    MODEL is a run directory, all of whose files are checked, or a model, state, forest or ARPA file.  Files are read to
+    their end: their hashes, their weights, whether their parts fit each other; of metrics.jsonl every line.  Writes a line
+    for each file: its name, a tab, and ok or what is wrong.  The status is 1 if anything is.
 
     Examples:
       rnntool check run
@@ -156,6 +156,8 @@ def _file(path: str, threads: int | None, *, with_sum: bool) -> Finding:
         return Finding(path, error.what)
     if begun.is_arpa:
         return _ngrams(begun, with_sum=with_sum)
+    if begun.is_forest:
+        return _forest(begun, with_sum=with_sum)
     compute.prepare(threads, "cpu")
     return _container(path, begun, with_sum=with_sum)
 
@@ -170,6 +172,17 @@ def _ngrams(begun: models.Begun, *, with_sum: bool) -> Finding:
         line = error.where.rpartition(":")[2] if error.where != begun.path else ""
         return Finding(begun.path, f"line {line}: {error.what}" if line.isdecimal() else error.what)
     return _summed(begun.path, deviation_from_one(model), TOLERANCE) if with_sum else Finding(begun.path)
+
+
+def _forest(begun: models.Begun, *, with_sum: bool) -> Finding:
+    """A random forest: its hash, and that its parts fit each other."""
+    from rnntool.ngram.normalization import TOLERANCE, forest_deviation_from_one
+
+    try:
+        forest = models.load_forest(begun)
+    except RnntoolError as error:
+        return Finding(begun.path, error.what)
+    return _summed(begun.path, forest_deviation_from_one(forest), TOLERANCE) if with_sum else Finding(begun.path)
 
 
 def _container(path: str, begun: models.Begun | None = None, *, with_sum: bool) -> Finding:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from rnntool.cli import compute, models, options, report
-from rnntool.errors import OptionError
+from rnntool.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
+    from rnntool.models.network import Network
     from rnntool.search.continuation import Continuation
     from rnntool.search.drawing import Bend
     from rnntool.search.predictor import Predictor
@@ -93,13 +94,19 @@ def command(
     opened = models.open_models(model, threads=threads, device=device, context=context)
     if opened.device is None:  # n-grams alone
         compute.prepare(threads, "cpu")
+    from rnntool.ngram.forest import Forest
     from rnntool.ngram.model import NgramModel
     from rnntool.search.drawing import Bend
     from rnntool.search.ngram import NgramPart
     from rnntool.search.predictor import Predictor
 
     vocabulary = opened.scorer.vocabulary
-    parts = [NgramPart(each, vocabulary) if isinstance(each, NgramModel) else each.network for each in opened.models]
+    parts: list[Network | NgramPart] = []
+    for named, each in zip(model, opened.models, strict=True):
+        if isinstance(each, Forest):
+            what = "a random forest, which scores lines and does not continue them"
+            raise ModelError(named.path, what, "rnntool score")
+        parts.append(NgramPart(each, vocabulary) if isinstance(each, NgramModel) else each.network)
     predictor = Predictor(parts, opened.shares, eos_id=vocabulary.eos_id, precision=precision)
     bend = Bend(vocabulary.unwritable(no_unk=no_unk), temperature, top_k or 0, top_p)
     record = _scored if scores else _as_json if json else _plain

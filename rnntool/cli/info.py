@@ -20,6 +20,7 @@ from rnntool.errors import OptionError, RnntoolError
 if TYPE_CHECKING:
     from rnntool.checkpoint.model import Model
     from rnntool.models.network import Network
+    from rnntool.ngram.model import NgramModel
     from rnntool.text.vocabulary import Vocabulary
 
 COLUMNS = (12, 18)
@@ -63,9 +64,10 @@ def command(
 ) -> None:
     """Describe models: architecture, parameters, vocabulary, results, origin.
 
-    MODEL is a run directory, a model file or an ARPA file.  Writes section, name and value: one fact a line, tab-separated
-    unless on a terminal.  For every recurrent matrix: its spectral radius, its norm, and the norm times the steepest slope
-    of the nonlinearity, which must exceed 1 before gradients can explode.  Time grows with the cube of the units.
+    MODEL is a run directory, a model file, a forest or an ARPA file.  Writes section, name and value: one fact a line,
+    tab-separated unless on a terminal.  For every recurrent matrix: its spectral radius, its norm, and the norm times the
+    steepest slope of the nonlinearity, which must exceed 1 before gradients can explode.  Time grows with the cube of the
+    units.
 
     Examples:
       rnntool info run
@@ -109,6 +111,8 @@ def _described(path: str, threads: int | None) -> Described:
     begun = models.begin(path)
     if begun.is_arpa:
         yield from _of_ngrams(begun)
+    elif begun.is_forest:
+        yield from _of_forest(begun)
     else:
         yield from _of_network(begun, threads)
         yield from _of_run(path)
@@ -130,10 +134,27 @@ def _of_ngrams(begun: models.Begun) -> Described:
     from rnntool.text.files import shown
 
     model = models.read_ngrams(begun)
-    sizes = {f"{order}-grams": model.grams.size(order) for order in range(1, model.order + 1)}
     yield "file", shown(begun.path)
-    yield "ngrams", {"order": model.order, **sizes}
+    yield "ngrams", _sizes(model)
     yield "vocabulary", _vocabulary(model.vocabulary)
+
+
+def _of_forest(begun: models.Begun) -> Described:
+    """All that a random forest says."""
+    from rnntool.text.files import shown
+
+    forest = models.load_forest(begun)
+    nodes = sum(len(counted.tree.children) for counted in forest.trees)
+    yield "file", shown(begun.path)
+    yield "forest", {"trees": len(forest.trees), "history": forest.length, "nodes": nodes}
+    yield "ngrams", _sizes(forest.ngrams)
+    yield "vocabulary", _vocabulary(forest.vocabulary)
+
+
+def _sizes(model: NgramModel) -> dict[str, int]:
+    """How many n-grams there are."""
+    sizes = {f"{order}-grams": model.grams.size(order) for order in range(1, model.order + 1)}
+    return {"order": model.order, **sizes}
 
 
 def _of_network(begun: models.Begun, threads: int | None) -> Described:

@@ -1,4 +1,4 @@
-"""`-m MODEL[:WEIGHT] …` as one scorer: a model file, a run directory, an ARPA file, or a mixture of several."""
+"""`-m MODEL[:WEIGHT] …` as one scorer: a model file, a run directory, an ARPA file, a forest, or a mixture of several."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rnntool.checkpoint.model import Model
     from rnntool.models.network import Network
+    from rnntool.ngram.forest import Forest
     from rnntool.ngram.model import NgramModel
     from rnntool.score.scorer import Scorer
     from rnntool.score.unnormalized import Moments
@@ -37,7 +38,7 @@ class Opened:
     """
 
     scorer: Scorer
-    models: tuple[Model | NgramModel, ...]
+    models: tuple[Model | NgramModel | Forest, ...]
     shares: tuple[float, ...]
     device: torch.device | None
 
@@ -56,10 +57,17 @@ class Begun(NamedTuple):
 
     @property
     def is_arpa(self) -> bool:
-        """Whether it holds n-grams; what does not is a network, or nothing."""
+        """Whether it holds n-grams alone."""
         from rnntool.ngram.recognition import is_arpa
 
         return is_arpa(self.head)
+
+    @property
+    def is_forest(self) -> bool:
+        """Whether it holds a random forest; what is neither is a network, or nothing."""
+        from rnntool.ngram.recognition import is_forest
+
+        return is_forest(self.head)
 
 
 def begin(path: str) -> Begun:
@@ -91,12 +99,26 @@ def read_ngrams(begun: Begun) -> NgramModel:
     return read_arpa(itertools.chain((begun.head,), begun.rest), shown(begun.path))
 
 
+def load_forest(begun: Begun) -> Forest:
+    """The random forest of a file that holds one.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    from rnntool.checkpoint.forest import load_forest
+    from rnntool.text.files import shown
+
+    return load_forest(shown(begun.path), b"".join((begun.head, *begun.rest)))
+
+
 def load_network(begun: Begun, place: torch.device | None = None) -> Model:
     """The network of a file or run directory.
 
     Raises:
         ModelError: there is none, or it is damaged.
     """
+    if begun.is_forest:
+        raise ModelError(begun.path, "a random forest of n-grams, which scores and does nothing else", "rnntool score")
     from rnntool.checkpoint.container import is_begun
     from rnntool.checkpoint.model import load_model
     from rnntool.checkpoint.run import find_model
@@ -132,8 +154,8 @@ def open_models(
     """
     shares = options.shares(named)
     begun = [begin(model.path) for model in named]
-    place = None if all(each.is_arpa for each in begun) else compute.prepare(threads, device)
-    models = tuple(read_ngrams(each) if place is None or each.is_arpa else load_network(each, place) for each in begun)
+    place = None if all(each.is_arpa or each.is_forest for each in begun) else compute.prepare(threads, device)
+    models = tuple(_open(each, place) for each in begun)
     if place is None and context == "carry":
         raise OptionError("--context", "n-grams do not reach over the end of a line; they can only reset")
     scorers = _scorers(models, context, batch_size)
@@ -147,19 +169,26 @@ def open_models(
     return Opened(Mixture(scorers, shares, names), models, shares, place)
 
 
-def _scorers(models: Sequence[Model | NgramModel], context: str | None, batch_size: int) -> list[Scorer]:
+def _open(begun: Begun, place: torch.device | None) -> Model | NgramModel | Forest:
+    if begun.is_arpa:
+        return read_ngrams(begun)
+    return load_forest(begun) if begun.is_forest else load_network(begun, place)
+
+
+def _scorers(models: Sequence[Model | NgramModel | Forest], context: str | None, batch_size: int) -> list[Scorer]:
     """One for each model; n-grams bear the context of the first network beside them.
 
     Raises:
         ModelError: a network is no language model.
     """
+    from rnntool.ngram.forest import Forest
     from rnntool.ngram.model import NgramModel
     from rnntool.score.ngram import NgramScorer
 
-    contexts = [context or model.config.context for model in models if not isinstance(model, NgramModel)]
+    contexts = [context or model.config.context for model in models if not isinstance(model, NgramModel | Forest)]
     scorers: list[Scorer] = []
     for model in models:
-        if isinstance(model, NgramModel):
+        if isinstance(model, NgramModel | Forest):
             scorers.append(NgramScorer(model, *contexts[:1]))
             continue
         from rnntool.score.network import NetworkScorer
@@ -171,10 +200,13 @@ def _scorers(models: Sequence[Model | NgramModel], context: str | None, batch_si
     return scorers
 
 
-def _described(model: Model | NgramModel) -> str:
+def _described(model: Model | NgramModel | Forest) -> str:
     """A model in a few words."""
+    from rnntool.ngram.forest import Forest
     from rnntool.ngram.model import NgramModel
 
+    if isinstance(model, Forest):
+        return f"{len(model.trees)} trees {_described(model.ngrams)}"
     if isinstance(model, NgramModel):
         return f"{model.order}-grams {sum(map(model.grams.size, range(1, model.order + 1))) - 1}"
     return f"{model.config.arch} {model.network.num_parameters} parameters"
@@ -267,14 +299,15 @@ def unnormalize(opened: Opened, *, adapts: bool, log_z: Moments | None = None) -
     Raises:
         OptionError: the model has no such scores, or more is asked for than they can do.
     """
+    from rnntool.ngram.forest import Forest
     from rnntool.ngram.model import NgramModel
 
     model = opened.models[0]
     if len(opened.models) > 1 or adapts:
         what = "mixed" if len(opened.models) > 1 else "adapted"
         raise OptionError(UNNORMALIZED, f"only probabilities are {what}")
-    if isinstance(model, NgramModel) or not model.network.output.is_self_normalized:
-        layer = "n-grams" if isinstance(model, NgramModel) else f"--output {model.config.output}"
+    if isinstance(model, NgramModel | Forest) or not model.network.output.is_self_normalized:
+        layer = "n-grams" if isinstance(model, NgramModel | Forest) else f"--output {model.config.output}"
         raise OptionError(UNNORMALIZED, f"{layer} did not learn to do without", "a model trained with nce or selfnorm")
     from rnntool.score.network import NetworkScorer
     from rnntool.score.unnormalized import UnnormalizedScorer

@@ -1,9 +1,9 @@
-"""`rnntool ngram`: from text to an n-gram model, as an ARPA file."""
+"""`rnntool ngram`: from text to an n-gram model, as an ARPA file, or to a random forest."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,11 +14,15 @@ from rnntool.errors import OptionError
 if TYPE_CHECKING:
     from rnntool.ngram.counts import Counts
     from rnntool.ngram.estimation import Estimate
+    from rnntool.ngram.forest import Forest
+    from rnntool.ngram.model import NgramModel
     from rnntool.ngram.reading import Spool, Text
     from rnntool.ngram.smoothing import Smoothing
     from rnntool.text.vocabulary import Vocabulary
 
 ESTIMATED = "Smoothing"
+
+FOREST = "Random forest"
 
 SMALLEST = 1 << 20
 """Bytes that sorting needs at least."""
@@ -121,6 +125,14 @@ class _Thresholds(click.ParamType):  # type: ignore[type-arg]
     show_default="'100 8 3 1.5 1'",
     help="How far maxent lets weights go from 0, by order; the last X holds for the rest.",
 )
+@options.option(
+    "--forest",
+    section=FOREST,
+    type=click.IntRange(1, 1000),
+    metavar="M",
+    help="Grow M random trees over two words of history, too; writes a model file.",
+)
+@options.under(FOREST, options.seed(1, help="Seed of the trees."))
 @options.quiet
 @options.verbose
 @options.text
@@ -134,6 +146,8 @@ def command(
     no_interpolate_unigrams: bool,
     add: float,
     variance: tuple[float, ...],
+    forest: int | None,
+    seed: int,
     text: tuple[str, ...],
 ) -> None:
     """Make an n-gram model of TEXT, as an ARPA file.
@@ -141,11 +155,12 @@ def command(
     Reads one sentence per line and writes text that -m of ppl, score and
     generate takes, and that SRILM and KenLM read. Without -V every word of TEXT
     is known, and <unk> as likely as a word that was never seen. Memory grows
-    with the number of different n-grams, not with the text.
+    with the number of different n-grams, not with the text but for --forest.
 
     Examples:
       rnntool ngram --order 5 < train.txt | gzip > kn5.arpa.gz
       rnntool ngram --prune '0 0 1' -V words.tsv -o kn5.arpa.gz train.txt
+      rnntool ngram --forest 20 -V words.tsv -o forest.rnn train.txt
     """
     from rnntool.ngram.arpa import write_arpa
     from rnntool.ngram.counts import count
@@ -159,25 +174,35 @@ def command(
         raise OptionError("--variance", f"{smoothing} has no weights", "--smoothing maxent")
     if len(variance) > order:
         raise OptionError("--variance", f"{len(variance)} variances; --order is {order}")
+    if forest is not None and order == 1:
+        raise OptionError("--forest", "trees look at words of history; --order is 1, which has none")
     if vocab == "-" and "-" in text:
         raise OptionError("--vocab", "the standard input is the text; it cannot be the vocabulary too")
     with Spool(memory // 8) as spool:
         read = _read(text, vocab, spool)
         vocabulary = read.vocabulary
-        counts = count(read.blocks(), order, vocab_size=len(vocabulary), eos_id=vocabulary.eos_id, memory=memory)
-    if smoothing == "maxent":
-        made = _maximum_entropy(counts, vocabulary, limits, variance)
-    else:
-        from rnntool.ngram.estimation import estimate
 
-        made = estimate(
-            counts,
-            vocabulary,
-            _smoothing(smoothing, add),
-            thresholds=limits,
-            interpolate_unigrams=not no_interpolate_unigrams,
-            appearance=read.appearance,
-        )
+        def make(counts: Counts) -> Estimate:
+            if smoothing == "maxent":
+                return _maximum_entropy(counts, vocabulary, limits, variance)
+            from rnntool.ngram.estimation import estimate
+
+            return estimate(
+                counts,
+                vocabulary,
+                _smoothing(smoothing, add),
+                thresholds=limits,
+                interpolate_unigrams=not no_interpolate_unigrams,
+                appearance=read.appearance,
+            )
+
+        if forest is not None:
+            from rnntool.checkpoint.forest import save_forest
+
+            save_forest(output, _grown(read, make, order=order, num_trees=forest, seed=seed, memory=memory))
+            return
+        counts = count(read.blocks(), order, vocab_size=len(vocabulary), eos_id=vocabulary.eos_id, memory=memory)
+    made = make(counts)
     _report(made)
     with report.output(output) as out:
         for piece in write_arpa(made.model):
@@ -241,6 +266,35 @@ def _maximum_entropy(
         report.detail(f"iteration {iteration} objective {value:.5f}")
 
     return estimate(counts, vocabulary, thresholds=limits, variances=variances or VARIANCES, observe=observe)
+
+
+def _grown(
+    read: Text, make: Callable[[Counts], Estimate], *, order: int, num_trees: int, seed: int, memory: int
+) -> Forest:
+    """The forest that `--forest` asks for; its course is a detail."""
+    from rnntool.ngram.forest_estimation import estimate
+
+    made: list[Estimate] = []
+
+    def ngrams(counts: Counts) -> NgramModel:
+        made[:] = [make(counts)]
+        return made[0].model
+
+    def observe(number: int, perplexity: float) -> None:
+        report.detail(f"trees {number} held-out ppl {perplexity:.2f}")
+
+    grown = estimate(
+        read.blocks(),
+        read.vocabulary,
+        ngrams,
+        order=order,
+        num_trees=num_trees,
+        seed=seed,
+        memory=memory,
+        observe=observe,
+    )
+    _report(made[0])
+    return grown
 
 
 def _report(made: Estimate) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnntool.ngram.grams import NOWHERE, Grams, Places
+from rnntool.ngram.histories import streamed
 from rnntool.text.vocabulary import Vocabulary
 
 LN10 = math.log(10)
@@ -49,7 +50,7 @@ class NgramModel:
         """N."""
         return self.grams.order
 
-    def log_probs(self, lines: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+    def log_probs(self, lines: Sequence[Sequence[int] | Places]) -> list[NDArray[np.float64]]:
         """Natural log-probabilities of the tokens of each line, then of its `</s>`.
 
         Args:
@@ -57,27 +58,33 @@ class NgramModel:
         """
         if not lines:
             return []
-        lengths = np.array([len(line) + 2 for line in lines])
-        starts = np.cumsum(lengths) - lengths
-        stream = np.full(int(lengths.sum()), self.vocabulary.eos_id, np.int64)
-        is_bos = np.zeros(len(stream), np.bool_)
-        is_bos[starts] = True
-        stream[is_bos] = self.grams.bos_id
-        for start, line in zip(starts.tolist(), lines, strict=True):
-            stream[start + 1 : start + 1 + len(line)] = line
-        scores = self._stream_log10_probs(stream, is_bos)[~is_bos] * LN10
-        return np.split(scores, np.cumsum(lengths - 1)[:-1])
+        stream = streamed(lines, eos_id=self.vocabulary.eos_id, bos_id=self.grams.bos_id)
+        scores = self._stream_log10_probs(stream.ids, stream.is_bos)[~stream.is_bos] * LN10
+        return stream.split(scores)
 
     def _stream_log10_probs(self, stream: Places, is_bos: NDArray[np.bool_]) -> NDArray[np.float64]:
         """log₁₀ P of each word of a stream after those before it, as far as the `<s>` of its line."""
         ending = stream  # the n-gram of length n that ends with each word
         found = self.log10_probs[0][stream]
         for n in range(2, self.order + 1):
-            before = np.full_like(ending, NOWHERE)  # the one of length n − 1 that ends with the word before
-            before[1:] = ending[:-1]
-            before[is_bos] = NOWHERE
-            ending, found = self._longer(n, before, stream, found)
+            ending, found = self._longer(n, _shifted(ending, is_bos), stream, found)
         return found
+
+    def trust(self, stream: Places, is_bos: NDArray[np.bool_]) -> tuple[Places, NDArray[np.float64]]:
+        """Of each place of a stream, the longest n-gram below the highest order that ends there and has a back-off weight.
+
+        Returns:
+            how long it is, 0 for none, and log₁₀ b of it.
+        """
+        lengths, found = np.zeros_like(stream), np.zeros(len(stream))
+        ending = stream
+        for n in range(1, self.order):
+            if n > 1:
+                ending = self.grams.find(n, _shifted(ending, is_bos), stream)
+            weights = _at(self._backoffs(n), ending, np.zeros(len(stream)))
+            lengths[weights != 0] = n
+            found[weights != 0] = weights[weights != 0]
+        return lengths, found
 
     def _longer(
         self, n: int, histories: Places, words: Places, shorter: NDArray[np.float64]
@@ -127,6 +134,14 @@ class NgramModel:
                 n - 1
             ][places]
         return found[:, : self.grams.vocab_size] * LN10
+
+
+def _shifted(ending: Places, is_bos: NDArray[np.bool_]) -> Places:
+    """Of the n-grams that end at each place, those that end at the place before."""
+    before = np.full_like(ending, NOWHERE)
+    before[1:] = ending[:-1]
+    before[is_bos] = NOWHERE
+    return before
 
 
 def _at(values: NDArray[np.float64], places: Places, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:

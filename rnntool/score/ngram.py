@@ -1,4 +1,4 @@
-"""A model of n-grams as a scorer.
+"""A model of n-grams, or a random forest of them, as a scorer.
 
 Its n-grams never reach over the end of a line: every line begins after `<s>`, and nothing is carried to the next.  So it
 goes with models that carry something as well as with models that do not, and bears the context of those it is mixed with.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnntool.ngram.forest import Forest
 from rnntool.ngram.model import NgramModel
 from rnntool.score.scorer import LogProbs
 from rnntool.text.vocabulary import Vocabulary
@@ -21,7 +22,7 @@ class NgramScorer:
         context: `reset`, or `carry` beside models that do.
     """
 
-    def __init__(self, model: NgramModel, context: str = "reset") -> None:
+    def __init__(self, model: NgramModel | Forest, context: str = "reset") -> None:
         self.model = model
         self.context = context
 

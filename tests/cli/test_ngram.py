@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -333,6 +334,100 @@ def test_what_is_wrong_with_a_model_is_said_with_its_line(run: Run, toys: Path, 
     assert re.fullmatch(r"heavy\.arpa\tits probabilities do not sum to one\tsums to 1 within .*", fourth)
 
 
+# --- random forests --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def forest(toys: Path, tmp_path_factory: pytest.TempPathFactory, program: Path) -> Path:
+    path = tmp_path_factory.mktemp("forest") / "forest.rnn"
+    words = ("ngram", "--forest", "3", "--order", "3", "--smoothing", "wb", "-V", toys / "words.tsv", "-o", path)
+    subprocess.run([program / "rnntool", *words, toys / "train.txt"], check=True)
+    return path
+
+
+def test_a_forest_tells_its_course(run: Run, toys: Path, tmp_path: Path, forest: Path) -> None:
+    """And the same command writes the same bytes, another seed others."""
+    words = (
+        "ngram",
+        "--forest",
+        "3",
+        "--order",
+        "3",
+        "--smoothing",
+        "wb",
+        "-V",
+        toys / "words.tsv",
+        toys / "train.txt",
+    )
+    done = run(*words, "-v", "-o", "again.rnn")
+    assert (done.status, done.out) == (0, "")
+    assert re.findall(r"^trees (\d) held-out ppl \d+\.\d\d$", done.err, re.M) == ["1", "2", "3"]
+    assert len(re.findall(r"^3-grams found \d+ kept \d+$", done.err, re.M)) == 1
+    assert (tmp_path / "again.rnn").read_bytes() == forest.read_bytes()
+    assert run(*words, "--seed", "2", "-o", "other.rnn").status == 0
+    assert (tmp_path / "other.rnn").read_bytes() != forest.read_bytes()
+
+
+def test_a_forest_scores_as_a_model_does(run: Run, toys: Path, tmp_path: Path, forest: Path) -> None:
+    found = perplexity(run, "-m", forest, toys / "test.txt")
+    assert 1 < found < perplexity(run, "-m", toys / "trigram.arpa.gz", toys / "test.txt") * 1.1
+    scores = [float(line.split("\t")[0]) for line in run("score", "-m", forest, toys / "test.txt").out.splitlines()]
+    text = (toys / "test.txt").read_text()
+    assert math.exp(-sum(scores) / (len(text.split()) + text.count("\n"))) == pytest.approx(found, rel=1e-5)
+    packed = gzip.compress(forest.read_bytes())
+    assert perplexity(run, "-m", "-", toys / "test.txt", stdin=packed) == found
+    assert 1 < perplexity(run, "-m", f"{toys}/run:0.5", "-m", forest, toys / "test.txt") < 40
+    done = run("ppl", "-m", forest, "--context", "carry", toys / "test.txt")
+    assert done.status == 2 and "n-grams do not reach over the end of a line" in done.err
+
+
+def test_what_a_forest_is(run: Run, forest: Path) -> None:
+    facts = json.loads(run("info", "--json", forest).out)
+    assert facts["forest"]["trees"] == 3 and facts["forest"]["history"] == 2
+    assert facts["ngrams"]["order"] == 3 and facts["vocabulary"]["unit"] == "word"
+    assert run("check", forest) == Finished(0, f"{forest}\tok\n", "")
+    done = run("check", "--check-sum", forest)
+    assert done.status == 0 and done.out.startswith(f"{forest}\tok\tsums to 1 within ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["generate", "-m"], "a random forest, which scores lines and does not continue them\ntry: rnntool score\n"),
+        (["translate", "-m"], "a random forest of n-grams, which scores and does nothing else\ntry: rnntool score\n"),
+        (["export"], "this is a forest file, not a model file\n"),
+        (["average", "-o", "x.rnn", "x.rnn"], "a random forest, which has no weights to average\ntry: rnntool mix\n"),
+    ],
+)
+def test_what_a_forest_cannot_do(
+    run: Run, toys: Path, tmp_path: Path, forest: Path, words: list[str], said: str
+) -> None:
+    (tmp_path / "x.rnn").write_bytes((toys / "run" / "best.rnn").read_bytes())
+    done = run(*words, forest, stdin="the king\n")
+    assert done == Finished(1, "", f"rnntool {words[0]}: {forest}: {said}")
+
+
+def test_a_damaged_forest_is_recognised(run: Run, toys: Path, tmp_path: Path, forest: Path) -> None:
+    """Whatever byte of it is changed, wherever it is cut off."""
+    whole = forest.read_bytes()
+    start = 8 + int.from_bytes(whole[:8], "little")
+    for number, place in enumerate([start, start + 1000, len(whole) // 2, len(whole) - 1]):
+        name = f"{number}.rnn"
+        (tmp_path / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        what = "damaged: its content does not have the hash that it names"
+        assert run("ppl", "-m", name, toys / "test.txt") == Finished(1, "", f"rnntool ppl: {name}: {what}\n")
+        assert run("check", name).out == f"{name}\t{what}\n"
+        (tmp_path / name).write_bytes(whole[:place])
+        assert run("ppl", "-m", name, toys / "test.txt") == Finished(1, "", f"rnntool ppl: {name}: {what}\n")
+
+
+def test_a_forest_needs_more_than_a_line(run: Run, tmp_path: Path) -> None:
+    done = run("ngram", "--forest", "1", "--smoothing", "wb", "-o", "x.rnn", stdin="the cat sat\n")
+    what = "one line; a forest needs some to learn from, and some to be judged by"
+    assert done == Finished(1, "", f"rnntool ngram: {what}\n")
+    assert not (tmp_path / "x.rnn").exists()
+
+
 # --- refused ---------------------------------------------------------------------------------------------------------
 
 
@@ -355,6 +450,14 @@ def test_what_is_wrong_with_a_model_is_said_with_its_line(run: Run, toys: Path, 
             ["--smoothing", "add-k", "--no-interpolate-unigrams"],
             "--no-interpolate-unigrams: add-k interpolates nothing",
         ),
+        (["--forest", "0"], "--forest: 0 is not in the range 1<=x<=1000\ntry: rnntool ngram --help"),
+        (["--forest", "-1"], "--forest: -1 is not in the range 1<=x<=1000\ntry: rnntool ngram --help"),
+        (["--forest", "many"], "--forest: 'many' is not a valid integer range\ntry: rnntool ngram --help"),
+        (
+            ["--forest", "2", "--order", "1"],
+            "--forest: trees look at words of history; --order is 1, which has none",
+        ),
+        (["--forest", "2", "--variance", "1"], "--variance: mkn has no weights\ntry: --smoothing maxent"),
         (["--add", "0"], "--add: 0.0 is not in the range x>0\ntry: rnntool ngram --help"),
     ],
 )  # fmt: skip

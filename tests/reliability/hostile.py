@@ -149,7 +149,7 @@ def hammer(reader: Reader, seed: int, number: int, folder: Path) -> None:
     torch.set_num_threads(1)
     os.chdir(folder)
     null = open(os.devnull, "w")  # noqa: SIM115
-    sys.stdin, sys.stdout, sys.stderr = io.StringIO(), null, null
+    sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO()), null, null
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGPROF, _too_long)
     samples = [path.read_bytes() for path in reader.samples]
