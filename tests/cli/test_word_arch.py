@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Run, Running
 
-TRAIN = "train -j 1 --valid valid.txt --arch gru:6 --lr 0.01 --max-epochs 2 -b 4 --bptt 20"
+TRAIN = "train -j 1 --valid valid.txt --arch gru:6 --lr 0.01 --max-epochs 2 -b 16 --bptt 40"
 
 
 @pytest.fixture(scope="module")
