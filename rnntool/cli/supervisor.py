@@ -135,7 +135,7 @@ def _wait(ranks: list[subprocess.Popen[bytes]], forwarded: list[signal.Signals])
             passed_on += 1
             for each in ranks:
                 each.send_signal(number)
-        codes = [each.poll() for each in ranks]
+        codes = [_code(each) for each in ranks]
         ended = [code for code in codes if code is not None]
         killed = [code for code in ended if code < 0]
         told = [code for code in ended if code > 0 and code not in (*STATUSES.values(), LOST)]
@@ -146,6 +146,12 @@ def _wait(ranks: list[subprocess.Popen[bytes]], forwarded: list[signal.Signals])
         if ended and parting is None:
             parting = time.monotonic() + (PARTING_SECONDS if LOST not in ended else 1.0)
         time.sleep(POLL_SECONDS)
+
+
+def _code(rank: subprocess.Popen[bytes]) -> int | None:
+    """The status of a rank that has ended; one that was interrupted has saved, and then dies of that signal for a shell."""
+    code = rank.poll()
+    return STATUSES[signal.SIGINT] if code == -signal.SIGINT else code
 
 
 def follow_leash() -> None:

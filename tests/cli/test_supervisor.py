@@ -41,6 +41,12 @@ def test_a_status_of_all_is_the_status(status: int) -> None:
     assert supervise(program(f"sys.exit({status})"), "run", procs=2, max_restarts=3) == status
 
 
+def test_ranks_that_die_of_an_interrupt_have_stopped_on_request() -> None:
+    """As a program does that was interrupted, when it has saved: nothing is begun again."""
+    text = "signal.signal(signal.SIGINT, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGINT)"
+    assert supervise(program(text), "run", procs=2, max_restarts=3) == 130
+
+
 def test_an_error_of_one_ends_all(tmp_path: Path) -> None:
     text = "sys.exit(1) if rank == 1 else time.sleep(60)"
     began = time.monotonic()
