@@ -28,9 +28,6 @@ from rnntool.nn.recurrent import Recurrent
 from rnntool.nn.source import Source
 from rnntool.nn.word_level import WordLevel
 
-LEVEL_STATES = 2
-"""Tensors in the state of what reads words."""
-
 EMBED_BOUND = 0.1  # Zaremba et al. 2014, §4.1: "uniform in [−0.1, 0.1]" for the small network
 
 
@@ -198,7 +195,7 @@ class Network(nn.Module):
     def split(self, state: State) -> tuple[State, State, State]:
         """A state's parts: of the recurrent layers, of what reads words, of direct weights; empty where there is none."""
         end = len(state) - (self.output.direct is not None)
-        start = end - (0 if self.word_level is None else LEVEL_STATES)
+        start = end - (0 if self.word_level is None else self.word_level.num_states)
         return state[:start], state[start:end], state[end:]
 
     def beside(

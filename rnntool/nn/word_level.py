@@ -41,7 +41,12 @@ class WordLevel(nn.Module):
         cell: f, which puts out its state and nothing else; it reads rows of the table.
         ends: ids of the characters that end a word.
         vocab_size: V, of characters.
+
+    Attributes:
+        num_states: how many tensors a state has.
     """
+
+    num_states = 2
 
     is_end: Tensor
 
