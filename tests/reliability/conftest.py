@@ -73,10 +73,10 @@ def train(start: Start, here: Path) -> Train:
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
     """Wait until something is so; a minute at most."""
-    for _ in range(6000):
+    for _ in range(30000):
         if condition():
             return
-        time.sleep(0.01)
+        time.sleep(0.002)
     raise TimeoutError(f"waited a minute for {what}")
 
 
