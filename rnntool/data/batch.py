@@ -8,6 +8,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from rnntool.data.order import Index
+
 
 @dataclass(frozen=True)
 class Position:
@@ -99,6 +101,9 @@ class Batch:
 
 class Batches(Protocol):
     """A training corpus cut into batches."""
+
+    memory: Index
+    """What finds a place of the same epoch again at once, for a state to keep; empty if nothing is needed."""
 
     def batches(self, start: Position) -> Iterator[Batch]:
         """The batches of `start`'s epoch from there on."""

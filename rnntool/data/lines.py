@@ -52,6 +52,7 @@ class LineBatches:
         self.shuffle = shuffle
         self.seed = seed
         self.device = device
+        self.memory = np.empty(0, np.int64)
 
     @property
     def num_batches(self) -> int:

@@ -68,6 +68,7 @@ class PairBatches:
         self.shuffle = shuffle
         self.seed = seed
         self.device = device
+        self.memory = np.empty(0, np.int64)
         self._source_cutter, self._target_cutter = cutters
         mean = (target.num_tokens + source.num_tokens) / (2 * max(1, target.num_lines))
         self._about = max(1, round(batch_tokens / mean)) if batch_tokens else batch_size

@@ -13,11 +13,14 @@ import torch
 
 from rnntool.data.batch import Batch, Position
 from rnntool.data.epoch import Epoch, token_weights
-from rnntool.data.order import mix
+from rnntool.data.order import Index, mix
 from rnntool.text.corpus import Corpus
 
 SHORT = 0.05  # Merity et al. 2018, §5: with probability 0.05 the window's mean length is halved
 SPREAD = 5  # ibid.: standard deviation of a window's length
+
+DRAWN = 1 << 14
+"""Lengths of windows that are drawn together."""
 
 
 class StreamBatches:
@@ -57,6 +60,7 @@ class StreamBatches:
         self.shuffle = shuffle
         self.seed = seed
         self.device = device
+        self.memory = np.empty(0, np.int64)
 
     @property
     def num_batches(self) -> int:
@@ -66,26 +70,30 @@ class StreamBatches:
 
     def batches(self, start: Position) -> Iterator[Batch]:
         """The windows of `start`'s epoch from its index on."""
-        epoch = Epoch(self.corpus, shuffle=self.shuffle, seed=self.seed, number=start.epoch)
+        known = self.memory[1:] if len(self.memory) and self.memory[0] == start.epoch else None
+        epoch = Epoch(self.corpus, shuffle=self.shuffle, seed=self.seed, number=start.epoch, landmarks=known)
+        if not epoch.is_in_order:
+            self.memory = np.concatenate([[start.epoch], epoch.landmarks])
         length = -(-epoch.num_tokens // self.batch_size)
         edges = self._edges(length, start.epoch)
         for index in range(start.index, len(edges) - 1):
             yield self._window(epoch, length, edges, index)
 
-    def _edges(self, length: int, epoch: int) -> list[int]:
+    def _edges(self, length: int, epoch: int) -> Index:
         """Where in a column the windows of an epoch begin, and where the last one ends."""
         if not self.random:
-            return [*range(0, length, self.every), length]
+            return np.append(np.arange(0, length, self.every), length)
         random = np.random.default_rng(mix(self.seed, epoch))
-        edges = [0]
-        while edges[-1] < length:
-            mean = self.bptt if random.random() >= SHORT else self.bptt / 2
-            edges.append(edges[-1] + max(SPREAD, round(random.normal(mean, SPREAD))))
-        edges[-1] = length
-        return edges
+        runs = [np.zeros(1, np.int64)]
+        while runs[-1][-1] < length:
+            means = np.where(random.random(DRAWN) >= SHORT, self.bptt, self.bptt / 2)
+            sizes = np.maximum(SPREAD, np.rint(random.normal(means, SPREAD)).astype(np.int64))
+            runs.append(runs[-1][-1] + sizes.cumsum())
+        edges = np.concatenate(runs)
+        return np.append(edges[edges < length], length)
 
-    def _window(self, epoch: Epoch, length: int, edges: list[int], index: int) -> Batch:
-        first, end = edges[index], edges[index + 1]  # the targets, in each column
+    def _window(self, epoch: Epoch, length: int, edges: Index, index: int) -> Batch:
+        first, end = int(edges[index]), int(edges[index + 1])  # the targets, in each column
         back = self._back(first)  # the first input
         last = end >= length
         columns = np.arange(self.batch_size) * length

@@ -105,6 +105,8 @@ def save_state(trainer: Trainer, carried: State, metrics_length: int) -> None:
     tensors |= {f"average.{name}": weight for name, weight in trainer.average.weights.items()}
     tensors |= {f"best.{name}": weight for name, weight in trainer.best_weights.items()}
     tensors |= {f"carried.{index}": s for index, s in enumerate(carried)}
+    if len(trainer.batches.memory):
+        tensors["order"] = torch.from_numpy(trainer.batches.memory)
     for index, memory in trainer.optimizer.memory.items():
         tensors |= {f"optimizer.{index}.{key}": value for key, value in memory.items()}
     check_finite(trainer.run.path, tensors, "nothing is saved")
@@ -150,6 +152,8 @@ def _take_up(trainer: Trainer, facts: Facts, tensors: dict[str, Tensor], device:
     trainer.schedule.recall(facts["schedule"])
     trainer.average.recall(facts["average"], {n: t.to(device) for n, t in parts.get("average", {}).items()})
     trainer.best_weights = {name: tensor.to(device) for name, tensor in parts.get("best", {}).items()}
+    if "order" in tensors:
+        trainer.batches.memory = tensors["order"].cpu().numpy()
     carried = parts.get("carried", {})
     trainer.windows.carried = trainer.team.own(tuple(carried[str(index)].to(device) for index in range(len(carried))))
     length = facts["metrics_length"]
@@ -167,6 +171,8 @@ def _check_shapes(trainer: Trainer, parts: dict[str, dict[str, Tensor]]) -> None
     """Raise an error of Python's if a tensor cannot be what its name says."""
     weights = list(trainer.parameters.values())
     dtype = weights[0].dtype
+    if (order := parts.get("order", {}).get("")) is not None and (order.dtype != torch.int64 or order.dim() != 1):
+        raise ValueError(f"'order' is {tuple(order.shape)} of {order.dtype}, not a row of whole numbers")
     for part in ("weights", "average", "best"):
         for name, tensor in parts.get(part, {}).items():
             _check_shape(f"{part}.{name}", tensor, [trainer.parameters[name].shape], dtype)

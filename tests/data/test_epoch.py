@@ -10,6 +10,7 @@ import pytest
 from rnntool.data.batch import Position
 from rnntool.data.epoch import Epoch, token_weights
 from rnntool.data.stream import StreamBatches
+from rnntool.errors import ModelError
 from rnntool.text.corpus import Corpus, hold_out
 from tests.data.conftest import BEGIN, corpus_of
 
@@ -109,3 +110,53 @@ def test_the_part_held_out_of_one_text_is_an_epoch_of_its_own() -> None:
     _, held = hold_out(corpus_of([2] * 5), 0.4)
     assert lines(epoch(held)) == [3, 4]
     assert epoch(held).tokens(np.arange(4)).tolist() == [6, 7, 8, 9]
+
+
+def test_many_lines_are_found_by_landmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The places of tokens do not depend on how many lines are looked at together."""
+    corpus = corpus_of([1 + n % 5 for n in range(50)], [2, 0, 3], fractions=[0.5, 1.0])
+    whole = epoch(corpus, shuffle=True)
+    places = np.arange(whole.num_tokens).reshape(-1, 1)
+    expected = whole.tokens(places)
+    for block in (1, 7, 27, 28, 29):
+        monkeypatch.setattr("rnntool.data.epoch.BLOCK", block)
+        by_blocks = epoch(corpus, shuffle=True)
+        assert (by_blocks.tokens(places) == expected).all()
+        assert by_blocks.landmarks[[0, -1]].tolist() == [0, whole.num_tokens]
+
+
+def test_landmarks_that_are_known_spare_reading_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a thousand lines, those of the places that are asked for are looked at, and no others."""
+    monkeypatch.setattr("rnntool.data.epoch.BLOCK", 10)
+    corpus = corpus_of([1 + n % 5 for n in range(1000)])
+    first = epoch(corpus, shuffle=True)
+    expected = first.tokens(np.array([0, 2999]))
+    looked_at: list[int] = []
+    spans = Epoch.spans
+
+    def counted(self: Epoch, places: Any) -> Any:
+        looked_at.extend(places.tolist())
+        return spans(self, places)
+
+    monkeypatch.setattr(Epoch, "spans", counted)
+    again = epoch(corpus, shuffle=True, landmarks=first.landmarks)
+    assert again.num_tokens == 3000
+    assert looked_at == []
+    assert (again.tokens(np.array([0, 2999])) == expected).all()
+    assert looked_at == [*range(10), *range(990, 1000)]
+
+
+@pytest.mark.parametrize("change", ["size", "start", "falling"])
+def test_landmarks_that_cannot_be_are_made_again(monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    monkeypatch.setattr("rnntool.data.epoch.BLOCK", 10)
+    corpus = corpus_of([2] * 100)
+    good = epoch(corpus, shuffle=True).landmarks
+    bad = {"size": good[:-1], "start": good + 1, "falling": np.where(good == 40, 70, good)}[change]
+    assert epoch(corpus, shuffle=True, landmarks=bad).landmarks.tolist() == good.tolist()
+
+
+def test_landmarks_of_another_order_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnntool.data.epoch.BLOCK", 10)
+    corpus = corpus_of([1 + n % 5 for n in range(100)])
+    with pytest.raises(ModelError, match="the lines are not as long as the run's state says"):
+        epoch(corpus, shuffle=True, landmarks=epoch(corpus, 1, shuffle=True).landmarks).tokens(np.arange(200))

@@ -95,7 +95,10 @@ def test_a_run_taken_up_anywhere_sees_the_rest_of_the_epoch(
     whole = list(batches.batches(Position(epoch)))
     index = data.draw(st.integers(0, len(whole) - 1))
     place = Position(epoch) if index == 0 else whole[index - 1].then
-    assert_same(list(batches.batches(place)), whole[index:])
+    later = streams(corpus_of(lengths), batch_size=batch_size, bptt=bptt, random=random, shuffle=shuffle)
+    later.memory = data.draw(st.sampled_from([batches.memory, later.memory]))
+    assert_same(list(later.batches(place)), whole[index:])
+    assert later.memory.tolist() == batches.memory.tolist()
 
 
 def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
