@@ -108,11 +108,11 @@ def test_setup_says_which_python_it_needs(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
-def test_the_table_of_the_penn_treebank_takes_up_what_is_there(toys: Path, tmp_path: Path) -> None:
+def test_the_table_of_the_penn_treebank_takes_up_what_is_there(program: Path, toys: Path, tmp_path: Path) -> None:
     """On toy text under the names of the real one: the perplexity printed is that of rnntool ppl, the second time, too."""
     for part in ("train", "valid"):
         shutil.copy(toys / f"{part}.txt", tmp_path / f"ptb.{part}.txt")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "THREADS": "1"}
+    environment = {**os.environ, "PATH": f"{program}:{os.environ['PATH']}", "THREADS": "1"}
 
     def table(*names: str) -> subprocess.CompletedProcess[str]:
         command = [ROOT / "scripts" / "ptb", ".", *names]
@@ -135,13 +135,13 @@ def test_the_table_of_the_penn_treebank_takes_up_what_is_there(toys: Path, tmp_p
     assert table("chars").stderr.endswith("there is no ./ptb.char.train.txt\n")
 
 
-def test_the_table_of_translation_says_what_translate_and_bleu_say(toys: Path, tmp_path: Path) -> None:
+def test_the_table_of_translation_says_what_translate_and_bleu_say(program: Path, toys: Path, tmp_path: Path) -> None:
     """One epoch on few toy pairs under the names of the real ones."""
     for part, name in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr")):
         for language in ("en", "de"):
             lines = (toys / f"{part}.{language}").read_text().splitlines(keepends=True)[:64]
             (tmp_path / f"{name}.lc.norm.tok.{language}").write_text("".join(lines))
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{program}:{os.environ['PATH']}"}
     environment |= {"THREADS": "1", "EPOCHS": "1", "PIECES": "60"}
 
     def table(*names: str) -> subprocess.CompletedProcess[str]:
@@ -176,10 +176,10 @@ def test_the_table_of_translation_says_what_translate_and_bleu_say(toys: Path, t
     assert table("en-fr").stderr.endswith("there is no ./train.lc.norm.tok.fr\n")
 
 
-def test_the_benchmark_prints_its_table(tmp_path: Path) -> None:
+def test_the_benchmark_prints_its_table(program: Path, tmp_path: Path) -> None:
     """In one round, with a hundred words."""
     environment = {**os.environ, "ROUNDS": "1", "WORDS": "100", "RECORDS": "records.jsonl"}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment["PATH"] = f"{program}:{os.environ['PATH']}"
     done = subprocess.run(
         [ROOT / "scripts" / "bench"], capture_output=True, text=True, env=environment, cwd=tmp_path, check=True
     )
@@ -204,10 +204,15 @@ def lecture() -> Any:
 
 
 def test_the_tables_of_the_lecture_take_up_what_is_there(
-    lecture: Any, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    lecture: Any,
+    program: Path,
+    toys: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Three models of toy text; figures are those of rnntool ppl, and nothing is trained again."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{program}:{os.environ['PATH']}")
     for part in ("train", "valid"):
         shutil.copy(toys / f"{part}.txt", tmp_path / f"ptb.{part}.txt")
     models = [
@@ -233,9 +238,9 @@ def test_the_tables_of_the_lecture_take_up_what_is_there(
 
 
 def test_the_example_of_rnnlm_is_judged_on_its_test_text(
-    lecture: Any, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lecture: Any, program: Path, toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{program}:{os.environ['PATH']}")
     monkeypatch.setattr(lecture, "RNNLM", "--arch elman:8,sigmoid --output class --max-epochs 1 --unk skip")
     for part in ("train", "valid", "test"):
         shutil.copy(toys / f"{part}.txt", tmp_path / part)
