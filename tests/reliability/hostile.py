@@ -15,6 +15,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -112,7 +113,7 @@ def mutated_facts(facts: dict[str, Any], random: Random) -> dict[str, Any]:
             if random.random() < 0.15:
                 del holder[key]
             else:
-                holder[key] = random.choice(VALUES)
+                holder[key] = deepcopy(random.choice(VALUES))
             break
     return facts
 

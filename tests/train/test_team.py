@@ -19,7 +19,7 @@ from rnntool.checkpoint.model import load_model
 from rnntool.config.ranks import Ranks
 from rnntool.errors import Diverged, Lost, Stopped
 from rnntool.score.perplexity import Tally
-from rnntool.train.team import Alone, Team, join
+from rnntool.train.team import Alone, Team, Together, join
 from tests.conftest import course
 from tests.train.conftest import CPU, Sit
 
@@ -265,3 +265,22 @@ def test_clocks_that_differ_divide_nobody(sit: Sit, tmp_path: Path) -> None:
         sit(team=team, save_every=0.0 if team.rank == 1 else 1e9).train()
 
     assert together(go_on, tmp_path / "meeting2") == [0, 0]
+
+
+@pytest.mark.gpu
+def test_nccl_exchanges_what_gloo_does(tmp_path: Path) -> None:
+    """In a group of one, for NCCL takes a GPU once: every kind of exchange, on tensors of the device."""
+    device = torch.device("cuda", 0)
+    team = Together(Ranks(meeting=f"file://{tmp_path / 'meeting'}", patience=60), device)
+    dense, rows, absent = (nn.Parameter(torch.zeros(5, 2, device=device)) for _ in range(3))
+    dense.grad = torch.arange(10.0, device=device).view(5, 2)
+    rows.grad = torch.sparse_coo_tensor([[3, 1, 3]], torch.ones(3, 2), (5, 2), device=device, check_invariants=True)
+    assert team.add_up([dense, rows, absent], [1.5, 2]) == [[1.5, 2.0]]
+    assert dense.grad.tolist() == torch.arange(10.0).view(5, 2).tolist()
+    assert rows.grad.to_dense().sum(1).tolist() == [0, 2, 0, 4, 0]
+    assert absent.grad is None
+    assert [s.tolist() for s in team.whole((dense.detach(),))] == [dense.tolist()]
+    handed = team.hand_out({"order": torch.tensor([1, 2])}, device)
+    assert (handed["order"].tolist(), handed["order"].device) == ([1, 2], device)
+    assert team.tell(lambda: {"step": 7}) == {"step": 7}
+    team.leave()
