@@ -113,7 +113,8 @@ class _Thresholds(click.ParamType):  # type: ignore[type-arg]
     section=ESTIMATED,
     type=click.FloatRange(0, min_open=True),
     metavar="K",
-    default=1.0,
+    default=None,
+    show_default="1",
     help="What add-k adds to every count.",
 )
 @options.option(
@@ -132,7 +133,7 @@ class _Thresholds(click.ParamType):  # type: ignore[type-arg]
     metavar="M",
     help="Grow M random trees over two words of history, too; writes a model file.",
 )
-@options.under(FOREST, options.seed(1, help="Seed of the trees."))
+@options.under(FOREST, options.seed(None, help="Seed of the trees; default: 1."))
 @options.quiet
 @options.verbose
 @options.text
@@ -144,10 +145,10 @@ def command(
     smoothing: str,
     prune: tuple[int, ...],
     no_interpolate_unigrams: bool,
-    add: float,
+    add: float | None,
     variance: tuple[float, ...],
     forest: int | None,
-    seed: int,
+    seed: int | None,
     text: tuple[str, ...],
 ) -> None:
     """Make an n-gram model of TEXT, as an ARPA file.
@@ -170,10 +171,14 @@ def command(
     limits = thresholds(prune, order)
     if smoothing in ("add-k", "maxent") and no_interpolate_unigrams:
         raise OptionError("--no-interpolate-unigrams", f"{smoothing} interpolates nothing")
+    if add is not None and smoothing != "add-k":
+        raise OptionError("--add", f"{smoothing} adds nothing to counts", "--smoothing add-k")
     if variance and smoothing != "maxent":
         raise OptionError("--variance", f"{smoothing} has no weights", "--smoothing maxent")
     if len(variance) > order:
         raise OptionError("--variance", f"{len(variance)} variances; --order is {order}")
+    if seed is not None and forest is None:
+        raise OptionError("--seed", "nothing is random without trees", "--forest 10")
     if forest is not None and order == 1:
         raise OptionError("--forest", "trees look at words of history; --order is 1, which has none")
     if vocab == "-" and "-" in text:
@@ -190,7 +195,7 @@ def command(
             return estimate(
                 counts,
                 vocabulary,
-                _smoothing(smoothing, add),
+                _smoothing(smoothing, 1.0 if add is None else add),
                 thresholds=limits,
                 interpolate_unigrams=not no_interpolate_unigrams,
                 appearance=read.appearance,
@@ -199,7 +204,10 @@ def command(
         if forest is not None:
             from rnntool.checkpoint.forest import save_forest
 
-            save_forest(output, _grown(read, make, order=order, num_trees=forest, seed=seed, memory=memory))
+            save_forest(
+                output,
+                _grown(read, make, order=order, num_trees=forest, seed=1 if seed is None else seed, memory=memory),
+            )
             return
         counts = count(read.blocks(), order, vocab_size=len(vocabulary), eos_id=vocabulary.eos_id, memory=memory)
     made = make(counts)

@@ -69,7 +69,7 @@ def test_what_it_is_is_said(trained: dict[str, Path], run: Run, toys: Path, tmp_
     assert facts["parameters"]["total"] == sum(facts["parameters"].values()) - facts["parameters"]["total"]
     assert "direct" not in json.loads(run("info", "--json", trained["none"]).out)["parameters"]
     said = run(*TRAIN.split(), "full", "-o", tmp_path / "run", "--explain", "--dry-run", "train.txt", cwd=toys).err
-    assert "direct: 20000 weights of n-grams up to 3, in plain steps of 0.5 a token\n" in said
+    assert "direct: 20000 weights of n-grams up to 3, in plain steps of 0.2 a token\n" in said
     assert run("check", trained["class"]).status == 0
 
 

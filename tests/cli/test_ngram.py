@@ -458,6 +458,8 @@ def test_a_forest_needs_more_than_a_line(run: Run, tmp_path: Path) -> None:
             "--forest: trees look at words of history; --order is 1, which has none",
         ),
         (["--forest", "2", "--variance", "1"], "--variance: mkn has no weights\ntry: --smoothing maxent"),
+        (["--add", "2"], "--add: mkn adds nothing to counts\ntry: --smoothing add-k"),
+        (["--seed", "2"], "--seed: nothing is random without trees\ntry: --forest 10"),
         (["--add", "0"], "--add: 0.0 is not in the range x>0\ntry: rnntool ngram --help"),
     ],
 )  # fmt: skip
