@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,10 @@ from rnntool.nn.output import block, fused
 CASES = [(dtype, vocab_size) for dtype in ("float32", "bfloat16") for vocab_size in (1, 7, 4096, 10_001)]
 
 PROGRAM = """
-import sys, torch
 from rnntool.nn.output.block import load_kernel
-from tests.nn.test_block import difference
-print(difference(load_kernel(), sys.argv[1], int(sys.argv[2]), "cpu"))
+from tests.nn.test_block import CASES, difference
+for dtype, vocab_size in CASES:
+    print(difference(load_kernel(), dtype, vocab_size, "cpu"))
 """
 
 COMPILATION = """
@@ -45,14 +46,19 @@ def difference(normalize: block.Normalizer, dtype: str, vocab_size: int, device:
     return max(float(apart), float((log_z - expected).abs().max()) / 1e-5)
 
 
-@pytest.mark.parametrize(("dtype", "vocab_size"), CASES)
-def test_kernel_and_twin_agree_in_the_interpreter(dtype: str, vocab_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triton decides when it is imported whether it interprets, so another process has to."""
+@pytest.fixture(scope="module")
+def interpreted() -> list[float]:
+    """The differences of all cases; triton decides when it is imported whether it interprets, so another process has to."""
     pytest.importorskip("triton", reason="triton is not installed")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    command = [sys.executable, "-c", PROGRAM, dtype, str(vocab_size)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 4
+    command = [sys.executable, "-c", PROGRAM]
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return [float(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: "-".join(map(str, CASES[number])))
+def test_kernel_and_twin_agree_in_the_interpreter(number: int, interpreted: list[float]) -> None:
+    assert interpreted[number] < 4
 
 
 def test_the_kernel_compiles_for_a_gpu_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
