@@ -190,7 +190,7 @@ def server() -> ForkServerContext:
     """Processes forked from one that has imported torch and done nothing with it: real streams and statuses, fast."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "torch._dynamo", "numpy", "rnntool.cli.main", "tests.conftest"])
+    context.set_forkserver_preload(["torch", "torch._dynamo", "numpy", "tests.preloaded", "tests.conftest"])
     return context
 
 

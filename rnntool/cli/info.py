@@ -173,7 +173,8 @@ def _of_network(begun: models.Begun, threads: int | None) -> Described:
     provenance = dict(model.provenance)
     if averaged := provenance.pop("averaged", None):
         yield "average", {"models": averaged}
-    yield "data", [_mapping(text) for text in provenance.pop("data", [])]
+    texts = provenance.pop("data", [])
+    yield "data", [_mapping(text) for text in texts] if isinstance(texts, list) else []
     yield "settings", _mapping(provenance.pop("settings", {}))
     written_by = {"rnntool": read_facts(model.name)["version"]} if is_regular(model.name) else {}
     yield "versions", written_by | provenance
@@ -263,7 +264,7 @@ def _lines(section: str, facts: Any) -> Iterator[tuple[str, str]]:
             for text in facts:
                 known = {**text, "sha256": str(text.get("sha256"))[:HASH_SHOWN]}
                 role, path = known.pop("role", ""), known.pop("path", "")
-                yield role, f"{path} {_pairs(known)}"
+                yield str(role), f"{path} {_pairs(known)}"
         case "recurrence":
             for matrix in facts:
                 part = matrix["gate"] or matrix["weight"].replace("weight_hh", "")

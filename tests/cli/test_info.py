@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rnntool.checkpoint.container import read_container, write_container
 from tests.conftest import Run, Start
 
 
@@ -144,3 +145,17 @@ def test_a_state_is_no_model(run: Run, toys: Path) -> None:
     state = next((toys / "run").glob("state-*.rnn"))
     done = run("info", state)
     assert (done.status, done.err) == (1, f"rnntool info: {state}: this is a state file, not a model file\n")
+
+
+@pytest.mark.parametrize("data", [2**31, {"path": "x"}, [1], [{"role": 5, "path": ["x"], "sha256": None}]])
+def test_what_a_model_says_of_its_texts_may_be_anything(run: Run, toys: Path, tmp_path: Path, data: object) -> None:
+    """A forged one with a right hash: the rest is said."""
+    facts_, tensors = read_container(str(toys / "run" / "best.rnn"), "model")
+    for name in ("format", "kind", "sha256", "version"):
+        facts_.pop(name)
+    facts_["provenance"]["data"] = data
+    write_container(str(tmp_path / "forged.rnn"), "model", facts_, tensors)
+    done = run("info", "forged.rnn")
+    assert (done.status, done.err) == (0, "")
+    assert "arch\telman:8" in done.out
+    assert json.loads(run("info", "--json", "forged.rnn").out)["network"]["arch"] == "elman:8"
