@@ -43,6 +43,10 @@ class ModelError(RnntoolError):
     """A model file or run directory that is damaged, of another kind, or does not fit its companions."""
 
 
+class NewerError(ModelError):
+    """A model or state of a format that a newer version writes; it is whole, and must not be written over."""
+
+
 class TrainingError(RnntoolError):
     """A run that cannot go on: diverged, out of memory, or its directory unusable."""
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from rnntool import __version__
-from rnntool.errors import InputError, ModelError
+from rnntool.errors import InputError, ModelError, NewerError
 from rnntool.text.files import whole_file
 
 KEY = "rnntool"
@@ -40,8 +40,8 @@ with 64 zeros, since their own quotation marks are escaped twice."""
 Facts = dict[str, Any]
 
 
-def write_container(path: str, kind: str, facts: Facts, tensors: dict[str, Tensor]) -> None:
-    """Write a container, whole and durable.
+def write_container(path: str, kind: str, facts: Facts, tensors: dict[str, Tensor]) -> str:
+    """Write a container, whole and durable, and return its hash.
 
     Args:
         path: where.
@@ -62,6 +62,7 @@ def write_container(path: str, kind: str, facts: Facts, tensors: dict[str, Tenso
     with whole_file(path) as stream:
         stream.write(data[:end].replace(_PLACE + _ZEROS.encode(), _PLACE + digest.encode(), 1))
         stream.write(memoryview(data)[end:])
+    return digest
 
 
 def read_container(path: str, kind: str, data: bytes | None = None) -> tuple[Facts, dict[str, Tensor]]:
@@ -74,7 +75,8 @@ def read_container(path: str, kind: str, data: bytes | None = None) -> tuple[Fac
 
     Raises:
         InputError: the file cannot be read.
-        ModelError: it is not a container, of another kind, from the future, or damaged.
+        NewerError: it is from the future.
+        ModelError: it is not a container, of another kind, or damaged.
     """
     if data is None:
         data = _read(path)
@@ -147,7 +149,7 @@ def _facts(path: str, data: bytes) -> Facts:
     if not isinstance(number, int):
         raise _foreign(path)
     if number > FORMAT:
-        raise ModelError(path, f"format {number}; rnntool {__version__} reads up to {FORMAT}", "a newer rnntool")
+        raise NewerError(path, f"format {number}; rnntool {__version__} reads up to {FORMAT}", "a newer rnntool")
     if len(header) > MAX_TENSORS:
         raise ModelError(path, f"{len(header)} tensors; at most {MAX_TENSORS} can be ours")
     sha256 = facts.get("sha256")

@@ -50,8 +50,8 @@ class Model:
     source_vocabulary: Vocabulary | None = None
 
 
-def save_model(path: str, model: Model) -> None:
-    """Write a model file.
+def save_model(path: str, model: Model) -> str:
+    """Write a model file, and return its hash.
 
     Raises:
         OutputError: the disk does not take it.
@@ -71,7 +71,7 @@ def save_model(path: str, model: Model) -> None:
         facts["source_vocabulary"] = model.source_vocabulary.digest
         if model.source_vocabulary.digest != model.vocabulary.digest:
             tensors[SOURCE_VOCABULARY] = _as_tensor(model.source_vocabulary)
-    write_container(path, "model", facts, tensors)
+    return write_container(path, "model", facts, tensors)
 
 
 def load_model(path: str, device: torch.device | None = None, data: bytes | None = None) -> Model:

@@ -28,8 +28,10 @@ from typing import Any
 from torch import Tensor
 
 from rnntool.checkpoint.container import Facts, read_container, read_facts, write_container
-from rnntool.errors import InputError, ModelError, OutputError, RnntoolError, RnntoolWarning, TrainingError
+from rnntool.checkpoint.settings import Settings
+from rnntool.errors import InputError, ModelError, NewerError, OutputError, RnntoolError, RnntoolWarning, TrainingError
 from rnntool.text.corpus import FACTS
+from rnntool.text.files import is_regular
 
 STATES_KEPT = 3
 _STATE = re.compile(r"state-(\d+)\.rnn")
@@ -86,6 +88,7 @@ class RunDirectory:
         """Why the run here is over, by its newest state; empty if it is not, or that state cannot be read."""
         for _, path in self.states()[:1]:
             with contextlib.suppress(RnntoolError, KeyError, TypeError):
+                check_regular(path)
                 return str(read_facts(path)["place"]["finished"])
         return ""
 
@@ -105,6 +108,8 @@ class RunDirectory:
                 for name in filter(_TEMPORARY.fullmatch, files):
                     with contextlib.suppress(OSError):
                         os.unlink(os.path.join(folder, name))
+        except FileExistsError:
+            raise OutputError(self.path, "a run needs a directory; this is a file") from None
         except OSError as error:
             raise OutputError(self.path, error.strerror or str(error)) from None
 
@@ -146,6 +151,41 @@ class RunDirectory:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
 
+    def trouble_with(self, path: str) -> str:
+        """What is wrong with best.rnn or last.rnn, by its own hash and by what the newest state knows; empty if nothing.
+
+        A state knows the models that were written before it.  One that a validation has written since, whose state a
+        kill prevented, is of the same network and text.
+        """
+        state, known = self.newest()
+        models = known.get("models")
+        wanted = models.get(os.path.basename(path)) if isinstance(models, dict) else None
+        if not os.path.lexists(path):
+            return f"missing; {state} counts on it" if wanted else ""
+        try:
+            check_regular(path)
+            found, _ = read_container(path, "model")
+        except RnntoolError as error:
+            return error.what
+        if wanted in (None, found["sha256"]) or _follows(found, known, step_of(state) or 0):
+            return ""
+        return f"not the model that {state} counts on"
+
+    @property
+    def settings(self) -> tuple[str, Settings]:
+        """The newest state's name and the settings that it was written with; none if it does not say."""
+        state, known = self.newest()
+        settings = known.get("settings")
+        return state, dict(settings) if isinstance(settings, dict) else {}
+
+    def newest(self) -> tuple[str, Facts]:
+        """Name and facts of the newest state whose facts can be read; none if there is no such state."""
+        for _, path in self.states():
+            with contextlib.suppress(RnntoolError):
+                check_regular(path)
+                return os.path.basename(path), read_facts(path)
+        return "", {}
+
     def states(self) -> list[tuple[int, str]]:
         """Updates done and path of every state, the newest first."""
         names = os.listdir(self.path) if os.path.isdir(self.path) else []
@@ -186,12 +226,15 @@ class RunDirectory:
         A damaged one is named in a warning and passed over.
 
         Raises:
+            NewerError: the newest is a newer version's.
             ModelError: all states are damaged, or they are gone and what the run has come to is not.
         """
         trouble: RnntoolError | None = None
         for step, path in self.states():
             try:
                 facts, tensors = read_state(path, step)
+            except NewerError:
+                raise
             except (ModelError, InputError) as error:
                 trouble = error
                 warnings.warn(RnntoolWarning(path, f"{error.what}; going back to the one before"), stacklevel=2)
@@ -216,14 +259,18 @@ class RunDirectory:
             warnings.warn(RnntoolWarning(self.metrics, what), stacklevel=2)
 
     def warn_of_damaged_models(self) -> None:
-        """Say which of best.rnn and last.rnn are damaged: the run that goes on may never write a better one."""
+        """Say which of best.rnn and last.rnn are damaged or gone: the run that goes on may never write a better one."""
         for path in (self.best, self.last):
-            try:
-                if os.path.exists(path):
-                    read_container(path, "model")
-            except RnntoolError as error:
-                what = f"{error.what}; it is written anew by the next validation{' that is the best' * (path == self.best)}"
+            if wrong := self.trouble_with(path):
+                what = f"{wrong}; it is written anew by the next validation{' that is the best' * (path == self.best)}"
                 warnings.warn(RnntoolWarning(path, what), stacklevel=2)
+
+    def check_models(self) -> None:
+        """Raise ModelError if what a finished run has come to is damaged or gone."""
+        for path, other in ((self.best, self.last), (self.last, self.best)):
+            if wrong := self.trouble_with(path):
+                hint = "" if self.trouble_with(other) else f"{other}, which is whole; "
+                raise ModelError(path, wrong, f"{hint}--force, to begin again")
 
     def _refuse_foreign(self) -> None:
         """Raise TrainingError if there are files that no run left which had got as far as its configuration."""
@@ -280,13 +327,35 @@ def read_state(path: str, step: int) -> tuple[Facts, dict[str, Tensor]]:
 
     Raises:
         InputError: the file cannot be read.
+        NewerError: it is a newer version's.
         ModelError: it is no state, damaged, or that after another update.
     """
+    check_regular(path)
     facts, tensors = read_container(path, "state")
     place = facts.get("place")
     if isinstance(place, dict) and place.get("step") != step:
         raise ModelError(path, f"this is the state after update {place.get('step')}, not {step}")
     return facts, tensors
+
+
+def check_regular(path: str) -> None:
+    """Raise ModelError if a path in a run is that of a pipe or a device, which might be read for ever."""
+    if os.path.exists(path) and not os.path.isdir(path) and not is_regular(path):
+        raise ModelError(path, "not an ordinary file")
+
+
+def _follows(model: Facts, state: Facts, step: int) -> bool:
+    """Whether the run that wrote a state after update `step` may have written a model since."""
+    metrics, provenance = model.get("metrics"), model.get("provenance")
+    if not isinstance(metrics, dict) or not isinstance(provenance, dict):
+        return False
+    later = metrics.get("step")
+    own = (model.get("config"), model.get("vocabulary"), provenance.get("data"))
+    return (
+        isinstance(later, int)
+        and later > step
+        and own == tuple(state.get(n) for n in ("network", "vocabulary", "data"))
+    )
 
 
 def hash_of(path: str, length: int) -> str:
@@ -332,10 +401,10 @@ class Metrics:
 
 
 def find_model(path: str) -> str:
-    """The model file that `-m PATH` means: the file itself, a run directory's best.rnn (last.rnn without one), or `-`.
+    """The model file that `-m PATH` means: the file itself, a run directory's best.rnn, or `-`.
 
     Raises:
-        ModelError: a directory holds neither.
+        ModelError: a directory holds none.
         InputError: it may not be entered.
     """
     if path == "-":
@@ -345,9 +414,11 @@ def find_model(path: str) -> str:
     if not os.access(path, os.X_OK):
         raise InputError(path, os.strerror(errno.EACCES))
     run = RunDirectory(path)
-    for model in (run.best, run.last):
-        if os.path.exists(model):
-            return model
+    if os.path.lexists(run.best):
+        check_regular(run.best)
+        return run.best
+    if os.path.exists(run.last):
+        raise ModelError(run.best, "missing", f"{run.last}, the model of the last validation")
     what = "no model yet: no validation has been done" if run.has_run else "not a run directory: no config.toml"
     raise ModelError(path, what)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -91,16 +91,26 @@ def _findings(path: str, threads: int | None, *, with_sum: bool) -> Iterator[Fin
         if os.path.exists(os.path.join(corpus, "corpus.json")):
             yield _corpus(corpus)
     for each in containers:
-        yield _container(each, with_sum=with_sum)
+        found = _in_run(each, with_sum=with_sum)
+        wrong = found.wrong or (run.trouble_with(each) if each in (run.best, run.last) else "")
+        yield replace(found, wrong=wrong)
+    for each in {run.best, run.last} - set(containers):
+        if wrong := run.trouble_with(each):
+            yield Finding(each, wrong)
 
 
 def _settings(run: RunDirectory) -> Finding:
     from rnntool.checkpoint.settings import read_settings
 
     try:
-        read_settings(run.config)
+        settings = read_settings(run.config)
     except RnntoolError as error:
         return Finding(run.config, error.what)
+    state, known = run.settings
+    different = [key for key, value in known.items() if value is not None and settings.get(key, value) != value]
+    different += [key for key, value in known.items() if value is not None and key not in {*settings, "dropout"}]
+    if different:
+        return Finding(run.config, f"not the settings that {state} was written with: {', '.join(sorted(different))}")
     return Finding(run.config)
 
 
@@ -116,25 +126,13 @@ def _metrics(run: RunDirectory) -> Finding:
         line = error.where.removeprefix(run.metrics).removeprefix(":")
         return Finding(run.metrics, f"line {line}: {error.what}" if line else error.what)
     size = os.path.getsize(run.metrics)
-    for _, state in run.states()[:1]:
-        name, (needed, sha256) = os.path.basename(state), _metrics_of(state)
-        if needed > size:
-            return Finding(run.metrics, f"{size} bytes; {name} counts on {needed}")
-        if sha256 and hash_of(run.metrics, needed) != sha256:
-            return Finding(run.metrics, f"its content is not what {name} counts on")
+    state, facts = run.newest()
+    needed, sha256 = facts.get("metrics_length"), facts.get("metrics_sha256")
+    if isinstance(needed, int) and needed > size:
+        return Finding(run.metrics, f"{size} bytes; {state} counts on {needed}")
+    if isinstance(needed, int) and sha256 and hash_of(run.metrics, needed) != sha256:
+        return Finding(run.metrics, f"its content is not what {state} counts on")
     return Finding(run.metrics)
-
-
-def _metrics_of(state: str) -> tuple[int, str]:
-    """The bytes of metrics.jsonl that belong to a state, and their hash; 0 or nothing if it does not say."""
-    from rnntool.checkpoint.container import read_facts
-
-    try:
-        facts = read_facts(state)
-    except RnntoolError:  # damaged; that is another file's finding
-        return 0, ""
-    length, sha256 = facts.get("metrics_length"), facts.get("metrics_sha256")
-    return length if isinstance(length, int) else 0, sha256 if isinstance(sha256, str) else ""
 
 
 def _corpus(directory: str) -> Finding:
@@ -183,6 +181,17 @@ def _forest(begun: models.Begun, *, with_sum: bool) -> Finding:
     except RnntoolError as error:
         return Finding(begun.path, error.what)
     return _summed(begun.path, forest_deviation_from_one(forest), TOLERANCE) if with_sum else Finding(begun.path)
+
+
+def _in_run(path: str, *, with_sum: bool) -> Finding:
+    """A model or a state in a run directory, where there is no reason for a pipe."""
+    from rnntool.checkpoint.run import check_regular
+
+    try:
+        check_regular(path)
+    except RnntoolError as error:
+        return Finding(path, error.what)
+    return _container(path, with_sum=with_sum)
 
 
 def _container(path: str, begun: models.Begun | None = None, *, with_sum: bool) -> Finding:

@@ -89,6 +89,7 @@ def _lead(job: Job, manner: Manner, stop: StopRequest, team: Team) -> None:
         if directory.finished and not manner.force:
             team.tell(lambda: {"is_open": False})
             directory.drop_corpus()  # a kill may have come in between
+            directory.check_models()
             report.say(f"already finished: {directory.finished}; {directory.best}")
             return
         model = jobs.load_network(job)
@@ -106,6 +107,7 @@ def _lead(job: Job, manner: Manner, stop: StopRequest, team: Team) -> None:
             trainer = _trainer(job, model, texts, batches, directory, manner, stop, team, view, judge)
             reason = trainer.train()
         directory.drop_corpus()
+        directory.check_models()
         if manner.explain:
             _account(trainer.stopwatch)
         best = f"perplexity {math.exp(trainer.schedule.best):.2f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from rnntool.data.batch import Batches
 from rnntool.data.lines import LineBatches
 from rnntool.data.pairs import PairBatches
 from rnntool.data.stream import StreamBatches
-from rnntool.errors import InputError, ModelError, OptionError, RnntoolWarning, TrainingError
+from rnntool.errors import InputError, ModelError, OptionError, RnntoolError, RnntoolWarning, TrainingError
 from rnntool.models.network import Network, build_network
 from rnntool.text.corpus import (
     FACTS,
@@ -42,6 +42,7 @@ _DEFAULTS = {
     field.name.replace("_", "-"): field.default
     for config in (NetworkConfig, TrainingConfig)
     for field in fields(config)
+    if field.default is not MISSING
 }
 """Of settings, as config.toml spells them."""
 
@@ -106,15 +107,39 @@ def open_run(job: Job, *, force: bool) -> RunDirectory:
     run.create()
     try:
         if run.has_run and not force:
-            different = differences(read_settings(run.config), job.settings)
-            if different:
-                raise TrainingError(
-                    run.path, f"holds another run: {'; '.join(different)}", "--force, to begin again in its place"
-                )
+            _check_settings(run, job)
     except BaseException:
         run.release()
         raise
     return run
+
+
+def _check_settings(run: RunDirectory, job: Job) -> None:
+    """Raise TrainingError if another run is there.
+
+    Where config.toml says so, or cannot be read, and the newest state says that it is this one, it is written anew.
+    """
+    trouble: RnntoolError | None = None
+    try:
+        if different := differences(read_settings(run.config), job.settings):
+            what = f"holds another run: {'; '.join(different)}"
+            trouble = TrainingError(run.path, what, "--force, to begin again in its place")
+    except InputError as error:
+        trouble = InputError(error.where, error.what, "--force, to begin again in its place")
+    if trouble is None:
+        return
+    state, known = run.settings
+    if known and job.settings.get("dropout") is None:  # which has been settled since
+        known.pop("dropout", None)
+    if not known or differences(known, job.settings):
+        raise trouble
+    what = f"damaged: not the settings that {state} was written with; written anew"
+    warnings.warn(RnntoolWarning(run.config, what), stacklevel=2)
+    _write_settings(run, job)
+
+
+def _write_settings(run: RunDirectory, job: Job) -> None:
+    write_settings(run.config, job.settings, "rnntool train --config FILE repeats this run")
 
 
 def differences(old: Settings, new: Mapping[str, Any]) -> list[str]:
@@ -263,7 +288,7 @@ def begin(job: Job, run: RunDirectory, *, force: bool = False) -> None:
     if force:
         run.clear(keep_corpus=True)
     if not run.has_run:
-        write_settings(run.config, job.settings, "rnntool train --config FILE repeats this run")
+        _write_settings(run, job)
 
 
 def build_batches(

@@ -147,6 +147,7 @@ class Trainer:
             is_wanted=can_record,
         )
         self._report_every = max(1, batches.num_batches // config.accumulate // REPORTS_PER_EPOCH)
+        self.kept: dict[str, str] = {}  # the hashes of the models that were written
         self._failed_saves = 0
         self._agreed = Wish()  # what all ranks have heard of
 
@@ -341,8 +342,8 @@ class Trainer:
         self._write(record)
         model = replace(self.model, metrics=self._metrics_of(found))
         if is_best:
-            save_model(self.run.best, model)
-        save_model(self.run.last, model)
+            self.kept["best.rnn"] = save_model(self.run.best, model)
+        self.kept["last.rnn"] = save_model(self.run.last, model)
 
     def _remember_best(self, is_best: bool, roll_back: bool) -> None:
         """Keep the best weights where the schedule may return to them, and return to them if it does."""

@@ -108,7 +108,7 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     with pytest.raises(OutputError) as refused:
         RunDirectory(str(tmp_path / "run")).create()
-    assert str(refused.value) == f"{tmp_path}/run: File exists"
+    assert str(refused.value) == f"{tmp_path}/run: a run needs a directory; this is a file"
 
 
 def test_clearing_removes_the_configuration_last(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,9 +283,15 @@ def test_metrics_on_a_full_disk_say_so() -> None:
 def test_a_model_is_found_in_its_directory(run: RunDirectory, tmp_path: Path) -> None:
     assert find_model("m.rnn") == "m.rnn"
     Path(run.last).touch()
-    assert find_model(run.path) == run.last
+    with pytest.raises(ModelError, match=r"best\.rnn: missing") as refused:
+        find_model(run.path)
+    assert refused.value.hint == f"{run.last}, the model of the last validation"
     Path(run.best).touch()
     assert find_model(run.path) == run.best
+    os.unlink(run.best)
+    os.mkfifo(run.best)
+    with pytest.raises(ModelError, match=r"best\.rnn: not an ordinary file"):
+        find_model(run.path)
 
 
 def test_a_directory_without_a_model_says_why(run: RunDirectory, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -143,3 +144,45 @@ def test_metrics_that_are_not_those_of_the_state_are_named(run: Run, copied: Pat
     metrics = copied / "metrics.jsonl"
     metrics.write_text(metrics.read_text().replace('"lr": 0.', '"lr": 9.', 1))
     assert findings(run("check", copied).out)["metrics.jsonl"].startswith("its content is not what state-")
+
+
+def test_a_model_of_another_run_or_validation_is_not_the_one_that_belongs_there(
+    run: Run, copied: Path, toys: Path
+) -> None:
+    newest = max(copied.glob("state-*.rnn"), key=lambda path: int(path.stem.split("-")[1])).name
+    shutil.copy(toys / "ende" / "best.rnn", copied / "best.rnn")
+    found = findings(run("check", copied).out)
+    assert found.pop("best.rnn") == f"not the model that {newest} counts on"
+    assert set(found.values()) == {"ok"}
+    (copied / "best.rnn").unlink()
+    done = run("check", copied)
+    assert done.status == 1
+    assert findings(done.out)["best.rnn"] == f"missing; {newest} counts on it"
+
+
+def test_settings_that_are_not_those_of_the_states_are_named(run: Run, copied: Path) -> None:
+    config = copied / "config.toml"
+    text = config.read_text()
+    newest = max(copied.glob("state-*.rnn"), key=lambda path: int(path.stem.split("-")[1])).name
+    config.write_text(f"# mine\n\n{text}")
+    assert findings(run("check", copied).out)["config.toml"] == "ok"
+    config.write_text(text.replace("max-epochs = 2", "max-epochs = 3").replace('arch = "elman:8"\n', ""))
+    assert findings(run("check", copied).out)["config.toml"] == (
+        f"not the settings that {newest} was written with: arch, max-epochs"
+    )
+    config.write_text("")
+    done = run("check", copied)
+    assert done.status == 1
+    assert findings(done.out)["config.toml"].startswith(
+        f"not the settings that {newest} was written with: accumulate, "
+    )
+
+
+def test_a_pipe_in_a_run_is_not_waited_for(run: Run, copied: Path) -> None:
+    os.mkfifo(copied / "state-9999.rnn")
+    (copied / "best.rnn").unlink()
+    os.mkfifo(copied / "best.rnn")
+    done = run("check", copied, timeout=20)
+    found = findings(done.out)
+    assert done.status == 1
+    assert found["state-9999.rnn"] == found["best.rnn"] == "not an ordinary file"

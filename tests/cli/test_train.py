@@ -138,6 +138,93 @@ def test_a_finished_run_says_so_at_once(train: Train, here: Path) -> None:
     assert {path.name: path.read_bytes() for path in (here / "run").iterdir() if path.name != "lock"} == before
 
 
+def damage(here: Path, name: str, how: str) -> None:
+    """Empty a model, remove it, or put another's in its place."""
+    path = here / "run" / name
+    if how == "emptied":
+        path.write_bytes(b"")
+    elif how == "gone":
+        path.unlink()
+    else:
+        shutil.copy(here / "other.rnn", path)
+
+
+DAMAGES = [
+    ("emptied", "not an rnntool model"),
+    ("gone", "missing; state-10.rnn counts on it"),
+    ("foreign", "not the model that state-10.rnn counts on"),
+]
+
+
+@pytest.mark.parametrize("name", ["best.rnn", "last.rnn"])
+@pytest.mark.parametrize(("how", "what"), DAMAGES)
+def test_a_finished_run_does_not_pass_over_what_happened_to_its_models(
+    train: Train, here: Path, trained: Path, name: str, how: str, what: str
+) -> None:
+    shutil.copytree(trained, here / "run")
+    damage(here, name, how)
+    other = {"best.rnn": "last.rnn", "last.rnn": "best.rnn"}[name]
+    assert train(f"{SMALL} -o run train.txt") == Finished(
+        1,
+        "",
+        f"rnntool train: run/{name}: {what}\ntry: run/{other}, which is whole; --force, to begin again\n",
+    )
+
+
+@pytest.mark.parametrize(("how", "what"), DAMAGES)
+def test_a_resumed_run_that_has_no_best_model_at_its_end_says_so(train: Train, here: Path, how: str, what: str) -> None:
+    """The learning rate is so low that no weight moves, and the first validation stays the best."""
+    line = f"{SMALL.replace('--lr 0.003', '--lr 1e-30')} -o run train.txt"
+    assert train(line).status == 0
+    assert [record["best"] for record in course(here / "run") if "best" in record] == [True, False]
+    (here / "run" / "state-10.rnn").unlink()
+    what = what.replace("state-10", "state-5")
+    damage(here, "best.rnn", how)
+    done = train(line)
+    assert done.status == 1
+    assert f"run/best.rnn: {what}; it is written anew by the next validation that is the best\n" in done.err
+    *_, message, hint = done.err.splitlines()
+    assert message == f"rnntool train: run/best.rnn: {what.replace('state-5', 'state-10')}"
+    assert hint == "try: run/last.rnn, which is whole; --force, to begin again"
+
+
+def test_settings_that_were_lost_are_written_anew(train: Train, here: Path, trained: Path) -> None:
+    shutil.copytree(trained, here / "run")
+    (here / "run" / "state-10.rnn").unlink()
+    for text in ("", "arch = ["):
+        (here / "run" / "config.toml").write_text(text)
+        done = train(f"{SMALL} -o run train.txt")
+        assert (done.status, done.out) == (0, "")
+        what = "run/config.toml: damaged: not the settings that state-5.rnn was written with; written anew\n"
+        assert done.err.startswith(f"rnntool train: {what}")
+        assert_same(here / "run", trained)
+        (here / "run" / "state-10.rnn").unlink()
+    (here / "run" / "config.toml").write_text("")
+    other = train(f"{SMALL} --lr 0.1 -o run train.txt")
+    assert other.status == 1
+    assert "holds another run: --" in other.err
+    assert "MISSING" not in other.err
+
+
+def test_a_state_of_a_newer_version_is_not_written_over(train: Train, here: Path, trained: Path) -> None:
+    shutil.copytree(trained, here / "run")
+    state = here / "run" / "state-10.rnn"
+    state.write_bytes(state.read_bytes().replace(rb"\"format\":1", rb"\"format\":9"))
+    before = state.read_bytes()
+    done = train(f"{SMALL} -o run train.txt")
+    assert done.status == 1
+    assert re.search(r"\nrnntool train: run/state-10.rnn: format 9; rnntool \S+ reads up to 1\ntry: a newer", done.err)
+    assert state.read_bytes() == before
+
+
+def test_a_pipe_in_a_run_is_not_waited_for(train: Train, here: Path, trained: Path) -> None:
+    shutil.copytree(trained, here / "run")
+    os.mkfifo(here / "run" / "state-9999.rnn")
+    done = train(f"{SMALL} -o run train.txt", timeout=30)
+    assert "run/state-9999.rnn: not an ordinary file; going back to the one before\n" in done.err
+    assert done.status == 0
+
+
 def test_the_same_command_leaves_the_same_bytes(train: Train, here: Path, trained: Path) -> None:
     train(f"{SMALL} -o another train.txt")
     assert_same(here / "another", trained)
