@@ -29,13 +29,13 @@ SHAPE = "Shape"
 @options.option(
     "--vocab-size",
     section=SHAPE,
-    type=click.IntRange(3),
+    type=options.Whole(3),
     metavar="N",
     default=10_000,
     help="Words; the r-th occurs in proportion to 1/r.",
 )
 @options.under(SHAPE, options.batch_size(20, help="Streams side by side in training."))
-@options.option("--bptt", section=SHAPE, type=click.IntRange(1), metavar="N", default=35, help="Tokens of a window.")
+@options.option("--bptt", section=SHAPE, type=options.Whole(1), metavar="N", default=35, help="Tokens of a window.")
 @options.option(
     "--optimizer",
     section=SHAPE,
@@ -47,7 +47,7 @@ SHAPE = "Shape"
 @options.under(SHAPE, options.training_precision)
 @options.under(SHAPE, options.vocabulary(required=False, help="Words and counts of a vocabulary."))
 @options.option("--plot", type=options.type_of_file, metavar="FILE", help="Draw the speeds: .png, .svg or .pdf.")
-@options.option("--rounds", type=click.IntRange(1), metavar="N", default=7, help="Times that each is measured.")
+@options.option("--rounds", type=options.Whole(1), metavar="N", default=7, help="Times that each is measured.")
 @options.seed(1)
 @options.device
 @options.threads

@@ -45,14 +45,14 @@ NUM_SAMPLES = {"bootstrap": 1000, "randomization": 10000}
 )
 @options.option(
     "--resamples",
-    type=click.IntRange(2),
+    type=options.Whole(2),
     metavar="N",
     help="Texts that are drawn; default: 1000, with randomization 10000.",
 )
 @options.option(
     "-s",
     "--seed",
-    type=click.IntRange(1),
+    type=options.Whole(1),
     metavar="N",
     default=12345,
     envvar="SACREBLEU_SEED",
@@ -60,7 +60,7 @@ NUM_SAMPLES = {"bootstrap": 1000, "randomization": 10000}
 )
 @metrics.lowercase
 @options.option("--score-only", is_flag=True, help="Print scores without signatures.")
-@options.option("--width", type=click.IntRange(0, 15), metavar="N", default=1, help="Digits after the point.")
+@options.option("--width", type=options.Whole(0, 15), metavar="N", default=1, help="Digits after the point.")
 @options.json
 @options.quiet
 @options.under(
@@ -74,28 +74,28 @@ NUM_SAMPLES = {"bootstrap": 1000, "randomization": 10000}
         help="What stands for counts of zero: exp, floor, add-k or none.",
     ),
     options.option(
-        "--smooth-value", type=click.FloatRange(0), metavar="X", help="Of floor (default: 0.1) or add-k (default: 1)."
+        "--smooth-value", type=options.Real(0), metavar="X", help="Of floor (default: 0.1) or add-k (default: 1)."
     ),
 )
 @options.under(
     CHRF,
     options.option(
         "--chrf-char-order",
-        type=click.IntRange(1, 100),
+        type=options.Whole(1, 100),
         metavar="N",
         default=MetricConfig.chrf_char_order,
         help="Longest n-gram of characters.",
     ),
     options.option(
         "--chrf-word-order",
-        type=click.IntRange(0, 100),
+        type=options.Whole(0, 100),
         metavar="N",
         default=MetricConfig.chrf_word_order,
         help="Longest n-gram of words; 2 makes it chrF++.",
     ),
     options.option(
         "--chrf-beta",
-        type=click.IntRange(1),
+        type=options.Whole(1),
         metavar="N",
         default=MetricConfig.chrf_beta,
         help="Weight of recall over precision.",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from rnntool.cli import options, report
 from rnntool.errors import OptionError
 
@@ -19,14 +17,14 @@ if TYPE_CHECKING:
 @options.option("--ids", is_flag=True, help="Write ids, numbers from 0, instead of pieces.")
 @options.option(
     "--sample",
-    type=click.FloatRange(0),
+    type=options.Real(0),
     metavar="ALPHA",
     help="Draw one of the ways to cut a line (SentencePiece only): ALPHA sharpens a unigram model's choice, "
     "or is the share of merges that a BPE model drops.",
 )
 @options.option(
     "--nbest",
-    type=click.IntRange(2, 512),
+    type=options.Whole(2, 512),
     metavar="N",
     help="With --sample: draw among the N best ways; default: among all.",
 )

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
 from rnntool.cli import compute, models, options, report
 from rnntool.errors import ModelError, OptionError
 
@@ -28,9 +26,9 @@ DRAWN, FOUND = "Drawing", "Searching"
 
 @options.command("generate")
 @options.model()
-@options.option("-n", "--samples", type=click.IntRange(1), metavar="N", default=1, help="Lines for each prompt.")
+@options.option("-n", "--samples", type=options.Whole(1), metavar="N", default=1, help="Lines for each prompt.")
 @options.option(
-    "--max-tokens", type=click.IntRange(1), metavar="N", default=1000, help="Cut a line after N generated tokens."
+    "--max-tokens", type=options.Whole(1), metavar="N", default=1000, help="Cut a line after N generated tokens."
 )
 @options.option("--no-unk", is_flag=True, help="Never generate <unk>.")
 @options.option("--scores", is_flag=True, help="Write log-probability, tab, text.")
@@ -44,13 +42,17 @@ DRAWN, FOUND = "Drawing", "Searching"
 @options.option(
     "--words",
     section=DRAWN,
-    type=click.IntRange(1),
+    type=options.Whole(1),
     metavar="N",
     help="One running text of N tokens, line after line.",
 )
 @options.under(DRAWN, models.context, options.seed(1))
 @options.option(
-    "--beam", section=FOUND, type=click.IntRange(1), metavar="K", help="Search for the likeliest lines, K side by side."
+    "--beam",
+    section=FOUND,
+    type=options.Whole(1, 1000),
+    metavar="K",
+    help="Search for the likeliest lines, K side by side.",
 )
 @options.batch_size(32)
 @options.search_precision

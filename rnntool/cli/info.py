@@ -39,11 +39,11 @@ _DEFAULTS = {field.name: field.default for config in (NetworkConfig, TrainingCon
 @options.option(
     "--arch", section=UNTRAINED, metavar="ARCH", help="Describe a network that is not trained yet; rnntool-arch(5)."
 )
-@options.option("--vocab-size", section=UNTRAINED, type=click.IntRange(2), metavar="N", help="Its vocabulary's size.")
+@options.option("--vocab-size", section=UNTRAINED, type=options.Whole(2), metavar="N", help="Its vocabulary's size.")
 @options.option(
     "--embed-size",
     section=UNTRAINED,
-    type=click.IntRange(1),
+    type=options.Whole(1),
     metavar="N",
     help="Width of its embeddings; default: that of the layers.",
 )

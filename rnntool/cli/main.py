@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -223,7 +224,8 @@ def _explain(error: BaseException) -> int:
         case MemoryError():
             report.failure("", "out of memory")
         case RuntimeError() if is_out_of_memory(error):
-            report.failure("", f"out of memory: {str(error).splitlines()[0]}")
+            asked = re.search(r"ried to allocate ([0-9.]+ ?\w+)", str(error))
+            report.failure("", f"out of memory: {asked[1]} more are needed" if asked else "out of memory")
         case _:
             _explain_bug(error)
     return 1

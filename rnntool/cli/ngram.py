@@ -74,7 +74,7 @@ class _Thresholds(click.ParamType):  # type: ignore[type-arg]
 
 
 @options.command("ngram")
-@options.option("--order", type=click.IntRange(1, 64), metavar="N", default=5, help="Length of the longest n-grams.")
+@options.option("--order", type=options.Whole(1, 64), metavar="N", default=5, help="Length of the longest n-grams.")
 @options.vocabulary(required=False, help="Words to know, all others being <unk>; default: those of TEXT.")
 @options.option(
     "-S",
@@ -111,7 +111,7 @@ class _Thresholds(click.ParamType):  # type: ignore[type-arg]
 @options.option(
     "--add",
     section=ESTIMATED,
-    type=click.FloatRange(0, min_open=True),
+    type=options.Real(0, min_open=True),
     metavar="K",
     default=None,
     show_default="1",
@@ -129,7 +129,7 @@ class _Thresholds(click.ParamType):  # type: ignore[type-arg]
 @options.option(
     "--forest",
     section=FOREST,
-    type=click.IntRange(1, 1000),
+    type=options.Whole(1, 1000),
     metavar="M",
     help="Grow M random trees over two words of history, too; writes a model file.",
 )

@@ -38,11 +38,50 @@ if TYPE_CHECKING:
 LARGEST_SEED = 2**63 - 1
 """What every generator of random numbers takes."""
 
-type_of_file = click.Path(allow_dash=True, readable=False)
+
+class _File(click.Path):
+    """The name of a file or directory, which is not empty; that of a shell variable that was never set is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click's, or fail."""
+        if not value:
+            self.fail("the name is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+type_of_file = _File(allow_dash=True, readable=False)
 """A file or directory that need not exist yet; `-` is a standard stream; completed as a file name."""
 
 Decorated = Callable[..., Any]
 Decorator = Callable[[Decorated], Decorated]
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
+
+LARGEST = 2**31 - 1
+"""No whole number of an option is larger unless it says so: more of anything has no place anywhere."""
+
+
+MANY = 1 << 20
+"""From here on the help does not name an upper bound; messages do."""
+
+
+class Whole(click.IntRange):
+    """A whole number in a range, by default up to `LARGEST`."""
+
+    def __init__(self, least: int, most: int = LARGEST) -> None:
+        super().__init__(least, most)
+
+
+class Real(click.FloatRange):
+    """A finite number in a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read one, or fail with a message that says which range it must be in."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -70,7 +109,8 @@ class Option(click.Option):
         if isinstance(self.type, click.IntRange | click.FloatRange):
             metavar = self.metavar or "x"
             text = re.sub(r"(?<=[\[; <=])x(?=[<>=])", metavar, text)
-            text = text.replace(f"0<={metavar}<={LARGEST_SEED}", f"{metavar}>=0")
+            if (self.type.max or 0) >= MANY:  # what no one comes to need not be read
+                text = re.sub(rf"([0-9]+)<={metavar}<={self.type.max}", rf"{metavar}>=\1", text)
         if isinstance(self.show_default, str):  # click puts it in parentheses
             text = text.replace(f"default: ({self.show_default})", f"default: {self.show_default}")
         return spelled, text
@@ -190,6 +230,8 @@ class _ModelType(click.ParamType):  # type: ignore[type-arg]  # generic since cl
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Model:
         if isinstance(value, Model):
             return value
+        if not value:
+            self.fail("the name is empty", param, ctx)
         path, colon, number = str(value).rpartition(":")
         if not colon or os.path.exists(value):  # an existing file whose name has a colon wins
             return Model(str(value), None)
@@ -286,7 +328,7 @@ def output(
 
 def batch_size(default: int, *, help: str = "Lines computed together; changes speed and memory only.") -> Decorator:
     """-b/--batch-size N: at least 1."""
-    return option("-b", "--batch-size", type=click.IntRange(1), metavar="N", default=default, help=help)
+    return option("-b", "--batch-size", type=Whole(1, MANY), metavar="N", default=default, help=help)
 
 
 training_precision = option(
@@ -325,15 +367,15 @@ def lines_of(shard: str | None, paths: Sequence[str]) -> Lines:
 
 def temperature(help: str) -> Decorator:
     """--temperature X: at least 0; `help` says of what."""
-    return option("--temperature", type=click.FloatRange(0), metavar="X", default=1.0, help=help)
+    return option("--temperature", type=Real(0), metavar="X", default=1.0, help=help)
 
 
-top_k = option("--top-k", type=click.IntRange(1), metavar="N", help="Draw among the N likeliest tokens.")
+top_k = option("--top-k", type=Whole(1), metavar="N", help="Draw among the N likeliest tokens.")
 """--top-k N: at least 1; None if not given."""
 
 top_p = option(
     "--top-p",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Real(0, 1, min_open=True),
     metavar="P",
     default=1.0,
     help="Draw among the fewest tokens of joint probability P.",
@@ -343,7 +385,7 @@ top_p = option(
 
 def seed(default: int | None, *, help: str = "Seed of all random numbers.") -> Decorator:
     """-s/--seed N: 0 to 2**63 - 1."""
-    return option("-s", "--seed", type=click.IntRange(0, LARGEST_SEED), metavar="N", default=default, help=help)
+    return option("-s", "--seed", type=Whole(0, LARGEST_SEED), metavar="N", default=default, help=help)
 
 
 device = option(
@@ -360,7 +402,7 @@ device = option(
 threads = option(
     "-j",
     "--threads",
-    type=click.IntRange(1, 1024),
+    type=Whole(1, 1024),
     metavar="N",
     envvar="RNNTOOL_THREADS",
     help="Threads on the processor; default: all that this job may use.",

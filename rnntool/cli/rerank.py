@@ -72,14 +72,14 @@ class _NamedFile(click.ParamType):  # type: ignore[type-arg]  # generic since cl
     help="With --tune: what to raise, bleu (default) or chrf.",
 )
 @options.option(
-    "--restarts", type=click.IntRange(0), metavar="N", help=f"With --tune: starting points drawn; default: {RESTARTS}."
+    "--restarts", type=options.Whole(0), metavar="N", help=f"With --tune: starting points drawn; default: {RESTARTS}."
 )
 @options.option(
     "--mbr", type=click.Choice(SEARCHED), metavar="METRIC", help="Take the line of the highest expected bleu or chrf."
 )
 @options.option(
     "--scale",
-    type=click.FloatRange(0),
+    type=options.Real(0),
     metavar="X",
     help=f"With --mbr: probabilities are exp(X score), normalised; default: {SCALE:g}.",
 )

@@ -62,7 +62,7 @@ def _setting(*names: str, section: str, **attributes: Any) -> options.Decorator:
     if shown is None and default not in (None, MISSING, "", 0, 0.0, False):
         shown = f"{default:g}" if isinstance(default, float) else str(default)
     if "type" not in attributes and attributes.get("metavar"):
-        attributes["type"] = click.IntRange(0) if isinstance(default, int) else click.FloatRange(0)
+        attributes["type"] = options.Whole(0) if isinstance(default, int) else options.Real(0)
     return options.option(*names, section=section, default=None, show_default=shown or False, **attributes)
 
 
@@ -217,21 +217,21 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     help="Rate for the embeddings; default: --dropout.",
     section=NOISE,
     metavar="RATE",
-    type=click.FloatRange(0),
+    type=options.Real(0),
 )
 @_setting(
     "--dropout-layer",
     help="Rate for what passes between layers; default: --dropout.",
     section=NOISE,
     metavar="RATE",
-    type=click.FloatRange(0),
+    type=options.Real(0),
 )
 @_setting(
     "--dropout-output",
     help="Rate for what enters the output layer; default: --dropout.",
     section=NOISE,
     metavar="RATE",
-    type=click.FloatRange(0),
+    type=options.Real(0),
 )
 @_setting("--dropout-recurrent", help="Rate for units read by recurrent products.", section=NOISE, metavar="RATE")
 @_setting("--dropout-weight", help="Rate for single recurrent weights.", section=NOISE, metavar="RATE")
@@ -246,12 +246,12 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 @_setting("--ar", help="Penalty on the size of the last layer's output.", section=NOISE, metavar="X")
 @_setting("--tar", help="Penalty on its change from token to token.", section=NOISE, metavar="X")
 @_setting(
-    "-b", "--batch-size", help="Streams, or lines, side by side.", section=UPDATE, metavar="N", type=click.IntRange(1)
+    "-b", "--batch-size", help="Streams, or lines, side by side.", section=UPDATE, metavar="N", type=options.Whole(1)
 )
-@_setting("--bptt", help="Tokens that gradients reach back.", section=UPDATE, metavar="N", type=click.IntRange(1))
+@_setting("--bptt", help="Tokens that gradients reach back.", section=UPDATE, metavar="N", type=options.Whole(1))
 @_setting("--bptt-every", help="Update every N tokens; default: every window.", section=UPDATE, metavar="N")
 @_switch("--bptt-random", help="Draw the lengths of windows around --bptt.", section=UPDATE)
-@_setting("--accumulate", help="Windows in one update.", section=UPDATE, metavar="N", type=click.IntRange(1))
+@_setting("--accumulate", help="Windows in one update.", section=UPDATE, metavar="N", type=options.Whole(1))
 @_setting(
     "--shuffle/--no-shuffle",
     help="Draw lines in a new order every epoch; default: if the context is reset.",
@@ -272,7 +272,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     help="Decay of adam's and rmsprop's mean square; default: 0.999 and 0.99.",
     section=UPDATE,
     metavar="X",
-    type=click.FloatRange(0),
+    type=options.Real(0),
 )
 @_setting("--weight-decay", help="Pull of weights towards zero.", section=UPDATE, metavar="X")
 @_setting("--clip", help="Longest gradient; 0 for no limit.", section=UPDATE, metavar="NORM")
@@ -283,9 +283,9 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     help="Learning rate; default: by optimizer.",
     section=RATE,
     metavar="X",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Real(0, min_open=True),
 )
-@_setting("--direct-lr", help="Learning rate of --direct.", section=RATE, metavar="X", type=click.FloatRange(0))
+@_setting("--direct-lr", help="Learning rate of --direct.", section=RATE, metavar="X", type=options.Real(0))
 @_setting(
     "--schedule",
     help="constant, newbob, plateau, linear or cosine.",
@@ -305,8 +305,8 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 )
 @_setting("--average-decay", help="Share that an update leaves of ema's average.", section=RATE, metavar="X")
 @_setting("--average-patience", help="Poor validations that start asgd's average.", section=RATE, metavar="N")
-@_setting("--max-epochs", help="Passes over the text.", section=END, metavar="N", type=click.IntRange(1))
-@_setting("--validations", help="Validations an epoch.", section=END, metavar="N", type=click.IntRange(1))
+@_setting("--max-epochs", help="Passes over the text.", section=END, metavar="N", type=options.Whole(1))
+@_setting("--validations", help="Validations an epoch.", section=END, metavar="N", type=options.Whole(1))
 @_setting("--patience", help="Stop after N epochs without a better validation.", section=END, metavar="N")
 @_setting("--target-ppl", help="Stop at a validation perplexity of X.", section=END, metavar="X")
 @_setting(
@@ -325,7 +325,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 )
 @_setting("--hold-out", help="Validate on the last share of each TEXT.", section=END, metavar="RATE")
 @_setting(
-    "-s", "--seed", help="Seed of all random numbers.", section=RUN, metavar="N", type=click.IntRange(0, 2**63 - 1)
+    "-s", "--seed", help="Seed of all random numbers.", section=RUN, metavar="N", type=options.Whole(0, 2**63 - 1)
 )
 @_setting("--init-range", help="Draw first weights from ±X; default: as suits each layer.", section=RUN, metavar="X")
 @options.option(
@@ -350,12 +350,12 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     "--save-every", section=RUN, type=_Duration(), metavar="TIME", default="10m", help="Save between validations, too."
 )
 @options.option(
-    "--procs", section=RUN, type=click.IntRange(1, 1024), metavar="N", default=1, help="Train with N processes here."
+    "--procs", section=RUN, type=options.Whole(1, 1024), metavar="N", default=1, help="Train with N processes here."
 )
 @options.option(
     "--max-restarts",
     section=RUN,
-    type=click.IntRange(0),
+    type=options.Whole(0),
     metavar="N",
     default=3,
     help="How often --procs begins again from the last state if one dies.",

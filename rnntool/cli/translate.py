@@ -46,26 +46,26 @@ class _AlignmentType(click.ParamType):  # type: ignore[type-arg]  # generic sinc
 
 @options.command("translate")
 @options.model(help="Model to translate with; may be repeated for an ensemble.")
-@options.option("--n-best", type=click.IntRange(1), metavar="N", help="Write the N best of each line, as Moses does.")
+@options.option("--n-best", type=options.Whole(1), metavar="N", help="Write the N best of each line, as Moses does.")
 @options.option("--distinct", is_flag=True, help="With --n-best: no text twice.")
 @options.option("--prefix", type=options.type_of_file, metavar="FILE", help="Begin target n with line n of FILE.")
 @options.option(
     "--min-length",
-    type=click.FloatRange(0),
+    type=options.Real(0),
     metavar="X",
     default=0.0,
     help="Fewest tokens of a target, as a multiple of its source's.",
 )
 @options.option(
     "--max-length",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Real(0, min_open=True),
     metavar="X",
     default=2.0,
     help="Most tokens of a target, as a multiple of its source's, and ten more.",
 )
 @options.option(
     "--max-source",
-    type=click.IntRange(1),
+    type=options.Whole(1),
     metavar="N",
     default=5000,
     help="Leave the answer to a line of more tokens blank, and say so.",
@@ -74,14 +74,14 @@ class _AlignmentType(click.ParamType):  # type: ignore[type-arg]  # generic sinc
 @options.option(
     "--beam",
     section=FOUND,
-    type=click.IntRange(1),
+    type=options.Whole(1, 1000),
     metavar="K",
     help=f"Hypotheses kept side by side; default: {BEAM}.",
 )
 @options.option(
     "--length-penalty",
     section=FOUND,
-    type=click.FloatRange(0),
+    type=options.Real(0),
     metavar="A",
     default=1.0,
     help="Hypotheses compete by log-probability / length^A.",
@@ -89,7 +89,7 @@ class _AlignmentType(click.ParamType):  # type: ignore[type-arg]  # generic sinc
 @options.option(
     "--coverage-penalty",
     section=FOUND,
-    type=click.FloatRange(0),
+    type=options.Real(0),
     metavar="B",
     default=0.0,
     help="Prefer targets that looked at all of the source.",

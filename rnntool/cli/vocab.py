@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnntool.cli import options, report
-from rnntool.errors import OptionError
+from rnntool.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from rnntool.text.vocabulary import Vocabulary
@@ -25,10 +25,10 @@ SPM_SIZE = 8000
     default="word",
     help="Unit of text: word, char, byte or spm (SentencePiece).",
 )
-@options.option("--size", type=click.IntRange(1), metavar="N", help="Tokens at most, special ones included.")
+@options.option("--size", type=options.Whole(1), metavar="N", help="Tokens at most, special ones included.")
 @options.option(
     "--min-count",
-    type=click.IntRange(1),
+    type=options.Whole(1),
     metavar="N",
     default=1,
     help="Leave out tokens that occur less than N times.",
@@ -45,7 +45,7 @@ SPM_SIZE = 8000
     metavar="TOKEN",
     help="Keep TOKEN in front, whatever its count; may be repeated.",
 )
-@options.option("--classes", type=click.IntRange(1), metavar="K", help="Give every token one of K classes.")
+@options.option("--classes", type=options.Whole(1), metavar="K", help="Give every token one of K classes.")
 @options.option(
     "--class-method",
     type=click.Choice(["freq", "sqrt", "exchange"]),
@@ -198,9 +198,11 @@ def _print_coverage(text: tuple[str, ...], vocabulary: str, output: str, as_json
     names = ("tokens", "types", "oov", "oov_types", "oov_rate")
     rows = growth(_blocks(text), read_vocabulary(vocabulary))
     with report.output(output) as out:
-        if not as_json:
-            out.write("\t".join(names) + "\n")
-        for row in rows:
+        for number, row in enumerate(rows):
+            if not row.tokens:
+                raise InputError(_named(text), "no tokens")
+            if not number and not as_json:
+                out.write("\t".join(names) + "\n")
             values = [getattr(row, name) for name in names]
             if as_json:
                 out.write(json.dumps(dict(zip(names, values, strict=True))) + "\n")

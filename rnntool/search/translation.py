@@ -28,6 +28,9 @@ from rnntool.search.stride import Strider
 from rnntool.search.translator import Translator
 from rnntool.text.vocabulary import Vocabulary
 
+LONGEST = 1 << 40
+"""No limit of a length, in tokens, is larger."""
+
 SPARE = 10
 """Tokens that a target may have beyond its share of the source's, so that short ones have room."""
 
@@ -209,11 +212,11 @@ class Translation:
     # --- one batch ---------------------------------------------------------------------------------------------------
 
     def _batch(self, lines: Sequence[_Encoded]) -> list[list[Target]]:
-        most = [max(int(self.manner.max_length * len(e.ids[0])) + SPARE, len(e.prefix)) for e in lines]
+        most = [max(_times(self.manner.max_length, e.ids[0]) + SPARE, len(e.prefix)) for e in lines]
         begun = self.translator.read(
             [[each.ids[index] for each in lines] for index in range(len(self.sources))],
             forced=[each.prefix for each in lines],
-            fewest=[int(self.manner.min_length * len(each.ids[0])) for each in lines],
+            fewest=[_times(self.manner.min_length, each.ids[0]) for each in lines],
             most=most,
         )
         limits = [each + 1 for each in most]  # by which all have ended
@@ -393,6 +396,11 @@ class Translation:
             tuple(_units(pieces, target_starts, self.vocabulary)),
             grouped(attention, source_starts, target_starts),
         )
+
+
+def _times(factor: float, source: Sequence[int]) -> int:
+    """A length as a multiple of a source's."""
+    return int(min(factor * len(source), LONGEST))
 
 
 def _units(pieces: Sequence[str], starts: Sequence[int], vocabulary: Vocabulary) -> list[str]:

@@ -102,6 +102,7 @@ def clean_blocks(chunks: Iterable[bytes], name: str, *, longest: int | None = No
                 warnings.warn(RnntoolWarning(f"{name}:{line}", what), stacklevel=2)
             block = block.replace(b"\r\n", b"\n")
         if not block.isascii():
+            block = _without_marks(block, name, number)
             try:
                 block.decode()
             except UnicodeDecodeError as error:
@@ -126,6 +127,16 @@ def _without_mark(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
         head = head[len(codecs.BOM_UTF8) :]
     yield head
     yield from chunks
+
+
+def _without_marks(block: bytes, name: str, number: int) -> bytes:
+    """Whole lines, the first of which has a number, without marks where texts that begin with one were joined."""
+    if not block.startswith(codecs.BOM_UTF8) and b"\n" + codecs.BOM_UTF8 not in block:
+        return block
+    lines = block[:-1].split(b"\n")
+    found = [number + place for place, line in enumerate(lines) if line.startswith(codecs.BOM_UTF8)]
+    warnings.warn(RnntoolWarning(f"{name}:{found[0]}", "starts with a byte order mark; dropped"), stacklevel=2)
+    return b"".join(line.removeprefix(codecs.BOM_UTF8) + b"\n" for line in lines)
 
 
 def _whole_lines(chunks: Iterable[bytes], name: str, longest: int | None) -> Iterator[bytes]:

@@ -234,3 +234,33 @@ def test_a_value_of_another_kind_is_refused_and_not_made_to_fit(tmp_path: Path, 
     with pytest.raises(InputError) as refused:
         parsed("-m", "a", "--config", str(config))
     assert str(refused.value) == f"{config}: {message}"
+
+
+def test_every_number_has_a_range_and_no_infinity(command: click.Command) -> None:
+    """What click calls a number takes nan and whole numbers of any length."""
+    for option in options_of(command):
+        kind = option.type
+        if isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
+            assert isinstance(kind, options.Whole | options.Real), option.opts
+            words = ["nan", "inf"] if isinstance(kind, options.Real) else ["9" * 30]
+            for word in words:
+                with pytest.raises(click.BadParameter, match=r"not a finite number|not in the range"):
+                    kind.convert(word, None, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("encode|-V|words.tsv|", "TEXT"),
+        ("encode|-V||text", "-V / --vocab"),
+        ("encode|-V|words.tsv|-o||text", "-o / --output"),
+        ("ppl|-m|", "-m / --model"),
+        ("translate|-m|m|--lm|", "--lm"),
+        ("train|-V|words.tsv|-o||text", "-o / --out"),
+    ],
+)
+def test_a_name_that_is_empty_is_refused(run: Run, words: str, name: str) -> None:
+    """As of a shell variable that was never set."""
+    done = run(*words.split("|"))
+    assert done.status == 2
+    assert done.err.splitlines()[0] == f"rnntool {words.split('|')[0]}: {name}: the name is empty"

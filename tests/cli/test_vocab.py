@@ -144,6 +144,11 @@ def test_vocab_refuses_options_that_contradict_each_other(run: Run, words: list[
     assert (done.status, done.out, done.err) == (2, "", f"rnntool vocab: {message}\n")
 
 
+def test_nothing_is_covered_by_nothing(run: Run, toys: Path) -> None:
+    done = run("vocab", "--coverage", toys / "words.tsv")
+    assert (done.status, done.out, done.err) == (1, "", "rnntool vocab: standard input: no tokens\n")
+
+
 @pytest.mark.parametrize(
     ("words", "stdin", "message"),
     [

@@ -178,6 +178,17 @@ def test_a_byte_order_mark_and_carriage_returns_are_dropped_with_one_warning_eac
     ]
 
 
+def test_texts_that_begin_with_a_mark_may_be_joined(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes("\ufeffa\nb\n\ufeffc \ufeff d\n".encode() + "\ufeffé\n".encode())
+    with pytest.warns(RnntoolWarning) as told:
+        assert list(read_lines(str(path))) == ["a", "b", "c \ufeff d", "é"]
+    assert [str(warning.message) for warning in told] == [
+        f"{path}: starts with a byte order mark; dropped",
+        f"{path}:3: starts with a byte order mark; dropped",
+    ]
+
+
 def test_a_file_that_is_only_a_byte_order_mark_has_no_lines() -> None:
     with pytest.warns(RnntoolWarning, match=r"byte order mark"):
         assert lines_of(b"\xef\xbb\xbf") == []
