@@ -25,7 +25,7 @@ from rnntool.bench.timing import Timing, clock_name, take_turns
 from rnntool.bench.workload import Workload
 from rnntool.errors import TrainingError
 from rnntool.nn.output.fused import BLOCK_BYTES
-from rnntool.nn.precision import has_bf16, has_int8
+from rnntool.nn.precision import has_bf16, largest_int8
 from rnntool.search.beam import beam_search
 from rnntool.search.drawing import Bend, uniform_each
 from rnntool.search.predictor import Predictor
@@ -301,7 +301,7 @@ def _streams(predictor: Predictor, streams: int, length: int) -> Callable[[], ob
 def _precisions(device: torch.device) -> list[str]:
     """What a device can multiply in, one token after the other."""
     precisions = ["fp64", "fp32"] if device.type != "mps" else ["fp32"]
-    return precisions + ["bf16"] * has_bf16(device) + ["int8"] * (device.type == "cpu" and has_int8())
+    return precisions + ["bf16"] * has_bf16(device) + ["int8"] * (device.type == "cpu" and largest_int8() > 0)
 
 
 def _machine(device: torch.device) -> Record:

@@ -5,18 +5,20 @@ half the time.  A `Packed` stands where a weight stands in `x @ weight.T`, so th
 
     bf16    8 of float32's 24 bits of each number
     int8    w ≈ s_w · n, with one scale s_w for each row of the matrix, and x ≈ s_x · m, one for each row of x, with whole
-            numbers |n|, |m| ≤ 127; the sums of their products are exact, so a row's result does not depend on others
+            numbers |n|, |m| up to 127, or 90 without VNNI (`largest_int8`); the sums of their products are exact, so that
+            a row's result does not depend on others
 """
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
 from rnntool.errors import OptionError
-from rnntool.nn.precision import has_bf16, has_int8
+from rnntool.nn.precision import has_bf16, largest_int8
 
 PACKINGS = ("bf16", "int8")
 """What a matrix can be packed to."""
@@ -77,26 +79,53 @@ class _BFloat16(Packed):
 
 
 class _Int8(Packed):
+    """By an instruction that sums products of 8-bit numbers in 32 bits."""
+
     def __init__(self, weight: Tensor) -> None:
         super().__init__(weight)
-        scales, whole = _whole_numbers(weight)  # (R, 1), (R, C)
+        scales, whole = _whole_numbers(weight, 127)  # (R, 1), (R, C)
         self._scales = scales[:, 0].contiguous()
         self._zeros = torch.zeros(len(weight), dtype=torch.int32)
-        self._weight = torch.ops.onednn.qlinear_prepack(whole, None)
+        self._weight = torch.ops.onednn.qlinear_prepack(whole.to(torch.int8), None)
 
     def product(self, x: Tensor) -> Tensor:
-        scales, whole = _whole_numbers(x)
-        shifted = whole.view(torch.uint8) ^ SIGN  # n + 128, the kind of number that the instructions want
+        scales, whole = _whole_numbers(x, 127)
+        shifted = (
+            whole.to(torch.int8).view(torch.uint8) ^ SIGN
+        )  # n + 128, the kind of number that the instructions want
         product: Tensor = torch.ops.onednn.qlinear_pointwise(
             shifted, 1.0, 128, self._weight, self._scales, self._zeros, None, 1.0, 0, x.dtype, "none", [], ""
         )
         return product.mul_(scales)
 
 
-def _whole_numbers(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Scales (N, 1) and whole numbers (N, C) whose products are about the rows (N, C)."""
-    scales = rows.abs().amax(dim=1, keepdim=True).div_(127).clamp_(min=SMALLEST)
-    return scales, (rows / scales).round_().to(torch.int8)
+class _Int8InTwos(Packed):
+    """By an instruction that sums two products of 8-bit numbers in 16 bits, FBGEMM's way without VNNI."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__(weight)
+        scales, whole = _whole_numbers(weight, 90)
+        zeros = torch.zeros(len(weight), dtype=torch.int64)
+        with warnings.catch_warnings():  # torch would rather have no tensors of this kind; there is no other way yet
+            warnings.simplefilter("ignore", UserWarning)
+            quantized = torch._make_per_channel_quantized_tensor(whole.to(torch.int8), scales[:, 0].double(), zeros, 0)
+            self._weight = torch.ops.quantized.linear_prepack(quantized, None)
+
+    def product(self, x: Tensor) -> Tensor:
+        scales, whole = _whole_numbers(x, 90)
+        product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            whole,
+            1.0,
+            90,
+            self._weight,  # which adds 90 to the whole numbers, and takes it off the sums
+        )
+        return product.mul_(scales)
+
+
+def _whole_numbers(rows: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Scales (N, 1) and whole numbers (N, C), at most so large, whose products are about the rows (N, C)."""
+    scales = rows.abs().amax(dim=1, keepdim=True).div_(most).clamp_(min=SMALLEST)
+    return scales, (rows / scales).round_()
 
 
 def pack(weight: Tensor, packing: str) -> Packed:
@@ -115,6 +144,9 @@ def pack(weight: Tensor, packing: str) -> Packed:
         return _BFloat16(weight.detach())
     if weight.device.type != "cpu":
         raise OptionError("--precision", f"int8 is for processors, not for {weight.device}", "--precision bf16")
-    if not has_int8():
-        raise OptionError("--precision", "this processor has no instructions for int8 (VNNI)", "--precision fp32")
-    return _Int8(weight.detach())
+    match largest_int8():
+        case 127:
+            return _Int8(weight.detach())
+        case 90:
+            return _Int8InTwos(weight.detach())
+    raise OptionError("--precision", "this processor has no instructions for int8 (AVX2, VNNI)", "--precision fp32")

@@ -61,9 +61,20 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and _processor_has_bf16()
 
 
-def has_int8() -> bool:
-    """Whether the processor sums products of 8-bit numbers without overflow, by one instruction (VNNI)."""
-    return platform.machine() in ("x86_64", "AMD64") and bool(torch.cpu._is_vnni_supported())
+def largest_int8() -> int:
+    """How large whole numbers may be whose products the processor sums by itself without overflow; 0 if it does not.
+
+    127 where one instruction sums four products in 32 bits (VNNI); 90 where one sums two in 16 (AVX2), the one factor from
+    0 to 180: 2 · 180 · 90 < 2¹⁵.
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return 0
+    if torch.cpu._is_vnni_supported():
+        return 127
+    has_kernels = "x86" in torch.backends.quantized.supported_engines and hasattr(
+        torch.ops.quantized, "linear_with_input_q_dq_qweight_dq_output_fp32"
+    )
+    return 90 if has_kernels and torch.cpu._is_avx2_supported() else 0
 
 
 @cache

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rnntool.nn.packed import PACKINGS, Packed, pack
-from rnntool.nn.precision import has_bf16, has_int8
+from rnntool.nn.precision import has_bf16, largest_int8
 
 ERRORS = {"bf16": 4e-3, "int8": 1.5e-2}
 """Of a product of normal numbers, relative to its norm: 2⁻⁸, and steps of 1/127 of a row's largest, about 3 σ, in both
@@ -14,7 +14,7 @@ factors."""
 
 
 def packed(weight: torch.Tensor, packing: str) -> Packed:
-    if not (has_bf16(torch.device("cpu")) if packing == "bf16" else has_int8()):
+    if not (has_bf16(torch.device("cpu")) if packing == "bf16" else largest_int8()):
         pytest.skip(f"this processor does not compute in {packing} by itself")
     return pack(weight, packing)
 

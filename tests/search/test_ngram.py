@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rnntool.ngram.witten_bell import WittenBell
-from rnntool.nn.precision import has_bf16, has_int8
+from rnntool.nn.precision import has_bf16, largest_int8
 from rnntool.search.beam import beam_search
 from rnntool.search.drawing import Bend
 from rnntool.search.ngram import NgramPart
@@ -77,7 +77,7 @@ def test_n_grams_and_a_network_on_a_gpu_draw_what_they_draw_on_a_processor() -> 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_n_grams_are_mixed_with_networks(precision: str) -> None:
-    if not {"bf16": has_bf16(torch.device("cpu")), "int8": has_int8()}.get(precision, True):
+    if not {"bf16": has_bf16(torch.device("cpu")), "int8": bool(largest_int8())}.get(precision, True):
         pytest.skip(f"this processor does not compute in {precision} by itself")
     size = len(MODEL.vocabulary)
     net = network(vocab_size=size)
