@@ -49,6 +49,7 @@ class RunDirectory:
         self.path = path
         self._lock: int | None = None
         self._made: list[str] = []
+        self._known_newest: tuple[tuple[Any, ...], Facts] = (), {}
 
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name)
@@ -179,11 +180,14 @@ class RunDirectory:
         return state, dict(settings) if isinstance(settings, dict) else {}
 
     def newest(self) -> tuple[str, Facts]:
-        """Name and facts of the newest state whose facts can be read; none if there is no such state."""
-        for _, path in self.states():
-            with contextlib.suppress(RnntoolError):
-                check_regular(path)
-                return os.path.basename(path), read_facts(path)
+        """Name and facts of the newest state that is whole; none if there is no such state."""
+        for step, path in self.states():
+            with contextlib.suppress(RnntoolError, OSError):
+                now = os.stat(path)
+                found = (path, now.st_size, now.st_mtime_ns, now.st_ino)
+                if found != self._known_newest[0]:
+                    self._known_newest = found, read_state(path, step)[0]
+                return os.path.basename(path), self._known_newest[1]
         return "", {}
 
     def states(self) -> list[tuple[int, str]]:
