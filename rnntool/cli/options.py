@@ -63,7 +63,7 @@ LARGEST = 2**31 - 1
 
 
 MANY = 1 << 20
-"""From here on the help does not name an upper bound; messages do."""
+"""An upper bound from here on is named only where it is passed."""
 
 
 class Whole(click.IntRange):
@@ -71,6 +71,17 @@ class Whole(click.IntRange):
 
     def __init__(self, least: int, most: int = LARGEST) -> None:
         super().__init__(least, most)
+        self._most = most
+
+    def _describe_range(self) -> str:
+        return f"x>={self.min}" if self._most >= MANY else super()._describe_range()
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read one, or fail with a message that says which range it must be in."""
+        number: int = click.INT.convert(value, param, ctx)
+        if number > self._most >= MANY:
+            self.fail(f"{number} is more than {self._most}.", param, ctx)
+        return int(super().convert(value, param, ctx))
 
 
 class Real(click.FloatRange):
@@ -109,8 +120,6 @@ class Option(click.Option):
         if isinstance(self.type, click.IntRange | click.FloatRange):
             metavar = self.metavar or "x"
             text = re.sub(r"(?<=[\[; <=])x(?=[<>=])", metavar, text)
-            if (self.type.max or 0) >= MANY:  # what no one comes to need not be read
-                text = re.sub(rf"([0-9]+)<={metavar}<={self.type.max}", rf"{metavar}>=\1", text)
         if isinstance(self.show_default, str):  # click puts it in parentheses
             text = text.replace(f"default: ({self.show_default})", f"default: {self.show_default}")
         return spelled, text

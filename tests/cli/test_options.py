@@ -244,7 +244,7 @@ def test_every_number_has_a_range_and_no_infinity(command: click.Command) -> Non
             assert isinstance(kind, options.Whole | options.Real), option.opts
             words = ["nan", "inf"] if isinstance(kind, options.Real) else ["9" * 30]
             for word in words:
-                with pytest.raises(click.BadParameter, match=r"not a finite number|not in the range"):
+                with pytest.raises(click.BadParameter, match=r"not a finite number|not in the range|is more than"):
                     kind.convert(word, None, None)
 
 
