@@ -13,12 +13,15 @@ from types import FrameType
 from rnntool.errors import Stopped
 from rnntool.train.progress import StopRequest
 
+REQUEUE = 75
+"""The status of a run that is to be queued again, EX_TEMPFAIL of sysexits.h, unless another is asked for."""
+
 STATUSES = {
     signal.SIGINT: 128 + signal.SIGINT,
     signal.SIGTERM: 128 + signal.SIGTERM,
     signal.SIGHUP: 128 + signal.SIGHUP,
-    signal.SIGUSR1: 75,
-    signal.SIGUSR2: 75,
+    signal.SIGUSR1: REQUEUE,
+    signal.SIGUSR2: REQUEUE,
 }
 """Signals that end a run once its update is done and saved, and the status they lead to."""
 
@@ -38,22 +41,24 @@ def hearing(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stopping(where: str) -> Iterator[StopRequest]:
+def stopping(where: str, requeue_status: int) -> Iterator[StopRequest]:
     """Turn the first signal into a wish to stop, and let a second one end the program at once.
 
     Before anybody looks at the wish there is nothing to save, and the first signal ends the command.
 
     Args:
         where: the run directory, for the message.
+        requeue_status: what a stop by USR1, USR2 or `--max-time` leads to, in place of 75.
 
     Raises:
         Stopped: a signal came before training began.
     """
-    stop = StopRequest()
+    stop = StopRequest(requeue_status=requeue_status)
 
     def ask(number: int, frame: FrameType | None) -> None:
         del frame
         status, name = STATUSES[signal.Signals(number)], signal.Signals(number).name
+        status = requeue_status if status == REQUEUE else status
         for each in STATUSES:
             signal.signal(each, signal.SIG_DFL)
         if not stop.is_heard:

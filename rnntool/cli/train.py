@@ -344,7 +344,15 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     "--graph/--no-graph", section=RUN, default=True, help="On a GPU, record an update once and replay it; as a rule."
 )
 @options.option(
-    "--max-time", section=RUN, type=_Duration(), metavar="TIME", help="Stop with status 75 after TIME (90s, 40m, 2h)."
+    "--max-time", section=RUN, type=_Duration(), metavar="TIME", help="Save and stop after TIME (90s, 40m, 2h)."
+)
+@options.option(
+    "--requeue-status",
+    section=RUN,
+    type=options.Whole(1, 255),
+    metavar="N",
+    default=75,
+    help="Status after --max-time, USR1 or USR2.",
 )
 @options.option(
     "--save-every", section=RUN, type=_Duration(), metavar="TIME", default="10m", help="Save between validations, too."
@@ -430,7 +438,7 @@ def command(**given: Any) -> int | None:
         command = [sys.executable, "-m", "rnntool", *click.get_current_context().find_root().obj]
         limits = {name: given[name] for name in ("procs", "max_restarts")}
         return supervisor.supervise(command, given["out"], **limits)
-    with stopping(given["out"]) as stop:
+    with stopping(given["out"], given["requeue_status"]) as stop:
         _carry_out(given, settings, network, training, stop, ranks)
     return None
 

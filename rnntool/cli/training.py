@@ -41,7 +41,7 @@ class Manner:
 
     Args:
         device: where.
-        max_time: seconds until it stops with status 75; None for no limit.
+        max_time: seconds until it stops, to be queued again; None for no limit.
         save_every: seconds between states outside validations.
         watch: whether validations measure the gradient by lag.
         graph: whether a GPU records an update and replays it.

@@ -38,6 +38,9 @@ from rnntool.text.vocabulary import Vocabulary
 FORMAT = 1
 """Number of the layout of a corpus directory."""
 
+PATIENCE = 60.0
+"""Seconds for which a pipe may give nothing before somebody is told."""
+
 IDS, ENDS, FACTS = "ids.bin", "ends.bin", "corpus.json"
 
 _SOURCE = re.compile(r"(?P<path>.+)@(?P<weight>[^@:]*)(:(?P<fraction>[^@:]*))?\Z", re.DOTALL)
@@ -170,7 +173,7 @@ def write_corpus(sources: Sequence[Source], vocabulary: Vocabulary, directory: s
     with _writing(vocabulary, directory) as writer:
         for source in sources:
             writer.begin(source)
-            for block in read_blocks(source.path):
+            for block in read_blocks(source.path, patience=PATIENCE):
                 writer.take(block)
             writer.end()
     return open_corpus(directory)
@@ -195,7 +198,7 @@ def write_pairs(
             for writer in (one, other):
                 writer.begin(source)
             number = 1
-            for block in read_blocks(source.path):
+            for block in read_blocks(source.path, patience=PATIENCE):
                 for writer, side in zip((one, other), _sides(block, shown(source.path), number), strict=True):
                     writer.take(side)
                 number += block.count(b"\n")

@@ -64,19 +64,25 @@ def read_raw_lines(path: str) -> Iterator[bytes]:
         yield from block[:-1].split(b"\n")
 
 
-def read_blocks(path: str, *, longest: int | None = None) -> Iterator[bytes]:
+def read_blocks(path: str, *, longest: int | None = None, patience: float = 0.0) -> Iterator[bytes]:
     r"""The text in blocks of whole lines, every line ended by `\n`: what has arrived, some 256 KiB at a time.
 
     Args:
         path: a file, or `-`.
         longest: refuse lines of more bytes than this.
+        patience: as `read_chunks` has it.
     """
-    return clean_blocks(read_chunks(path), shown(path), longest=longest)
+    return clean_blocks(read_chunks(path, patience), shown(path), longest=longest)
 
 
-def read_chunks(path: str) -> Iterator[bytes]:
-    """The bytes of a file after decompression, as they arrive."""
-    chunks = _raw_chunks(path)
+def read_chunks(path: str, patience: float = 0.0) -> Iterator[bytes]:
+    """The bytes of a file after decompression, as they arrive.
+
+    Args:
+        path: a file, or `-`.
+        patience: seconds without any after which a warning says so, and again after twice as many; 0 for never.
+    """
+    chunks = _raw_chunks(path, patience)
     head = b""
     for chunk in chunks:
         head += chunk
@@ -171,11 +177,20 @@ def _not_utf8(block: bytes, start: int, at: int, name: str, number: int) -> Inpu
     return InputError(f"{name}:{line}", f"not UTF-8: byte 0x{block[at]:02x} at column {column}", hint)
 
 
-def _raw_chunks(path: str) -> Iterator[bytes]:
+def _await(stream: Any, patience: float, name: str) -> None:
+    """Wait until something has come, and say so while nothing does."""
+    while patience and not select.select([stream], [], [], patience)[0]:
+        what = f"nothing has come for {patience:g} s; waiting on"
+        warnings.warn(RnntoolWarning(name, what), stacklevel=2)
+        patience *= 2
+
+
+def _raw_chunks(path: str, patience: float) -> Iterator[bytes]:
     """The bytes of a file or of the standard input as they arrive."""
     try:
         with _opened(path) as stream:
             while True:
+                _await(stream, patience, shown(path))
                 chunk = stream.read(CHUNK) if isinstance(stream, io.RawIOBase) else stream.read1(CHUNK)
                 if chunk is None:  # a stream in non-blocking mode, with nothing to give yet
                     select.select([stream], [], [])

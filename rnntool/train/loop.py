@@ -76,7 +76,7 @@ class Trainer:
         device: where the network is.
         precision: of products, one of `rnntool.nn.precision.PRECISIONS`.
         save_every: seconds between states outside validations.
-        max_time: seconds after which this sitting ends with status 75; None for no limit.
+        max_time: seconds after which this sitting ends, as one that is to be queued again; None for no limit.
         watch: whether every validation measures the gradient by lag.
         graph: whether a GPU records an update and replays it.
         observer: who is told.
@@ -408,7 +408,7 @@ class Trainer:
         """What this process would do now."""
         now = time.monotonic()
         if self.stop.status is None and self.max_time is not None and now - self._began >= self.max_time:
-            self.stop.status, self.stop.reason = 75, f"--max-time {self.max_time:g} s is up"
+            self.stop.status, self.stop.reason = self.stop.requeue_status, f"--max-time {self.max_time:g} s is up"
         return Wish(self.stop.status, self.stop.reason, save=now - self._saved >= self.save_every)
 
     def _pause(self) -> None:

@@ -55,11 +55,13 @@ class StopRequest:
         status: the exit status that the wish leads to; None while nobody wishes.
         reason: in a few words.
         is_heard: whether a run looks at it.
+        requeue_status: the one for a run whose time is up.
     """
 
     status: int | None = None
     reason: str = ""
     is_heard: bool = False
+    requeue_status: int = 75
 
     def heed(self) -> None:
         """Raise GivenUp if somebody wishes to stop: for work that changes nothing until it is done."""

@@ -129,6 +129,18 @@ def test_quiet_is_quiet(train: Train) -> None:
     assert train(f"{SMALL} -q -o run train.txt") == Finished(0, "", "")
 
 
+def test_a_scheduler_may_want_another_status_than_75(train: Train, start: Start, here: Path) -> None:
+    assert train(f"{SMALL} --max-time 0s --requeue-status 99 -o run train.txt").status == 99
+    running = start("train", *f"{LONG} --requeue-status 98 -o long train.txt".split())
+    for _ in range(600):
+        if (here / "long" / "metrics.jsonl").exists():
+            break
+        time.sleep(0.05)
+    running.send(signal.SIGUSR1)
+    assert running.finish().status == 98
+    assert train(f"{SMALL} --requeue-status 0 -o other train.txt").status == 2
+
+
 def test_a_finished_run_says_so_at_once(train: Train, here: Path) -> None:
     train(f"{SMALL} -o run train.txt")
     before = {path.name: path.read_bytes() for path in (here / "run").iterdir() if path.name != "lock"}

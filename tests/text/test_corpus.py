@@ -6,12 +6,14 @@ import gzip
 import hashlib
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rnntool.errors import InputError, ModelError, OptionError
+from rnntool.errors import InputError, ModelError, OptionError, RnntoolWarning
 from rnntool.text.corpus import (
     Corpus,
     Source,
@@ -236,3 +238,28 @@ def test_no_pairs_are_an_error(tmp_path: Path, vocabulary: Vocabulary) -> None:
     with pytest.raises(InputError, match="pairs: no tokens"):
         write_pairs([Source(str(tmp_path / "pairs"))], (vocabulary, vocabulary), places)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
+
+
+def test_a_pipe_that_gives_nothing_is_named(
+    tmp_path: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below a second here; the text comes when the warning has been said twice."""
+    monkeypatch.setattr("rnntool.text.corpus.PATIENCE", 0.1)
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        time.sleep(0.5)
+        with open(writer, "wb") as file:
+            file.write(b"the cat sat\n")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    with pytest.warns(RnntoolWarning) as told:
+        corpus = write_corpus([Source(f"/dev/fd/{reader}")], vocabulary, str(tmp_path / "corpus"))
+    thread.join()
+    os.close(reader)
+    assert corpus.num_tokens == 4
+    assert [str(warning.message) for warning in told][:2] == [
+        f"/dev/fd/{reader}: nothing has come for 0.1 s; waiting on",
+        f"/dev/fd/{reader}: nothing has come for 0.2 s; waiting on",
+    ]
