@@ -89,10 +89,10 @@ class Real(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read one, or fail with a message that says which range it must be in."""
-        number: float = super().convert(value, param, ctx)
+        number: float = click.FLOAT.convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{number} is not a finite number.", param, ctx)
-        return number
+        return float(super().convert(value, param, ctx))
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

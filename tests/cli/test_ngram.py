@@ -452,7 +452,7 @@ def test_a_forest_needs_more_than_a_line(run: Run, tmp_path: Path) -> None:
         ),
         (["--forest", "0"], "--forest: 0 is not in the range 1<=x<=1000\ntry: rnntool ngram --help"),
         (["--forest", "-1"], "--forest: -1 is not in the range 1<=x<=1000\ntry: rnntool ngram --help"),
-        (["--forest", "many"], "--forest: 'many' is not a valid integer range\ntry: rnntool ngram --help"),
+        (["--forest", "many"], "--forest: 'many' is not a valid integer\ntry: rnntool ngram --help"),
         (
             ["--forest", "2", "--order", "1"],
             "--forest: trees look at words of history; --order is 1, which has none",
