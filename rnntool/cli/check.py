@@ -94,8 +94,8 @@ def _findings(path: str, threads: int | None, *, with_sum: bool) -> Iterator[Fin
         found = _in_run(each, with_sum=with_sum)
         wrong = found.wrong or (run.trouble_with(each) if each in (run.best, run.last) else "")
         yield replace(found, wrong=wrong)
-    for each in {run.best, run.last} - set(containers):
-        if wrong := run.trouble_with(each):
+    for each in (run.best, run.last):
+        if each not in containers and (wrong := run.trouble_with(each)):
             yield Finding(each, wrong)
 
 

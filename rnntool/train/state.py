@@ -151,7 +151,7 @@ def _take_up(trainer: Trainer, facts: Facts, tensors: dict[str, Tensor], device:
     place = dict(facts["place"])
     sums, position = _typed(Sums, place.pop("sums")), _typed(Position, place.pop("position"))
     trainer.place = replace(_typed(Place, place), sums=sums, position=position)
-    trainer.kept = {str(name): str(sha256) for name, sha256 in dict(facts["models"]).items()}
+    trainer.kept = {str(name): str(sha256) for name, sha256 in dict(facts.get("models", {})).items()}
     trainer.schedule.recall(facts["schedule"])
     trainer.average.recall(facts["average"], {n: t.to(device) for n, t in parts.get("average", {}).items()})
     trainer.best_weights = {name: tensor.to(device) for name, tensor in parts.get("best", {}).items()}
