@@ -62,7 +62,9 @@ class Workload:
         with torch.no_grad():
             for parameter in network.output.parameters():
                 parameter.uniform_(-0.1, 0.1, generator=generator)
-        return network.to(device, dtype)
+        for parameter in network.parameters():  # what is drawn by stays as exact as it is
+            parameter.data = parameter.data.to(dtype)
+        return network.to(device)
 
     def windows(self, device: torch.device) -> list[Tensor]:
         """Ids (T + 1, B), drawn by the counts; the last row is the first of the next window."""
