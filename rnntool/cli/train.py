@@ -40,6 +40,7 @@ _INERT = (
     "device",
     "threads",
     "max_time",
+    "requeue_status",
     "save_every",
     "dry_run",
     "explain",

@@ -131,6 +131,8 @@ def test_quiet_is_quiet(train: Train) -> None:
 
 def test_a_scheduler_may_want_another_status_than_75(train: Train, start: Start, here: Path) -> None:
     assert train(f"{SMALL} --max-time 0s --requeue-status 99 -o run train.txt").status == 99
+    assert "requeue" not in (here / "run" / "config.toml").read_text()
+    assert train(f"{SMALL} --max-time 0s --requeue-status 3 -o run train.txt").status == 3  # the same run
     running = start("train", *f"{LONG} --requeue-status 98 -o long train.txt".split())
     for _ in range(600):
         if (here / "long" / "metrics.jsonl").exists():
