@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,3 +169,17 @@ def test_no_file_is_ever_executed(module: Path) -> None:
         where = f"{name_of(module)}:{node.lineno}: {called}"
         assert called not in ("eval", "exec", "torch.load", "torch.jit.load", "os.system", "os.popen"), where
         assert not any(keyword.arg in ("shell", "allow_pickle") for keyword in node.keywords), where
+
+
+TOP = {"rnntool", "tests", "man", "scripts", "pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md"}
+
+
+def test_nothing_else_lies_at_the_top() -> None:
+    """Beside files whose names begin with a dot."""
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    done = subprocess.run(["git", "ls-files"], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    tracked = {line.split("/")[0] for line in done.stdout.splitlines()}
+    assert {name for name in tracked if not name.startswith(".")} == TOP

@@ -107,10 +107,11 @@ def _settings(run: RunDirectory) -> Finding:
     except RnntoolError as error:
         return Finding(run.config, error.what)
     state, known = run.settings
-    different = [key for key, value in known.items() if value is not None and settings.get(key, value) != value]
-    different += [key for key, value in known.items() if value is not None and key not in {*settings, "dropout"}]
+    if "dropout" not in settings:  # which has been settled since
+        known.pop("dropout", None)
+    different = sorted(key for key, value in known.items() if value is not None and settings.get(key) != value)
     if different:
-        return Finding(run.config, f"not the settings that {state} was written with: {', '.join(sorted(different))}")
+        return Finding(run.config, f"not the settings that {state} was written with: {', '.join(different)}")
     return Finding(run.config)
 
 

@@ -11,10 +11,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from rnntool.errors import Stopped
-from rnntool.train.progress import StopRequest
-
-REQUEUE = 75
-"""The status of a run that is to be queued again, EX_TEMPFAIL of sysexits.h, unless another is asked for."""
+from rnntool.train.progress import REQUEUE, StopRequest
 
 STATUSES = {
     signal.SIGINT: 128 + signal.SIGINT,

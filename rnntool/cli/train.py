@@ -20,7 +20,7 @@ from rnntool.config.ranks import Ranks
 from rnntool.config.source import WHENS
 from rnntool.config.training import AVERAGES, JUDGEMENTS, OPTIMIZERS, SCHEDULES, UNKNOWNS, TrainingConfig
 from rnntool.errors import OptionError
-from rnntool.train.progress import StopRequest
+from rnntool.train.progress import REQUEUE, StopRequest
 
 _DEFAULTS = {f.name: f.default for config in (NetworkConfig, TrainingConfig) for f in fields(config)}
 DEFAULTS = {"arch": "lstm:200", "output": "auto"}
@@ -352,7 +352,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     section=RUN,
     type=options.Whole(1, 255),
     metavar="N",
-    default=75,
+    default=REQUEUE,
     help="Status after --max-time, USR1 or USR2.",
 )
 @options.option(

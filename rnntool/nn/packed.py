@@ -90,9 +90,8 @@ class _Int8(Packed):
 
     def product(self, x: Tensor) -> Tensor:
         scales, whole = _whole_numbers(x, 127)
-        shifted = (
-            whole.to(torch.int8).view(torch.uint8) ^ SIGN
-        )  # n + 128, the kind of number that the instructions want
+        # n + 128, the kind of number that the instructions want
+        shifted = whole.to(torch.int8).view(torch.uint8) ^ SIGN
         product: Tensor = torch.ops.onednn.qlinear_pointwise(
             shifted, 1.0, 128, self._weight, self._scales, self._zeros, None, 1.0, 0, x.dtype, "none", [], ""
         )
@@ -113,12 +112,8 @@ class _Int8InTwos(Packed):
 
     def product(self, x: Tensor) -> Tensor:
         scales, whole = _whole_numbers(x, 90)
-        product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            whole,
-            1.0,
-            90,
-            self._weight,  # which adds 90 to the whole numbers, and takes it off the sums
-        )
+        multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+        product: Tensor = multiply(whole, 1.0, 90, self._weight)  # adds 90, and takes it off the sums
         return product.mul_(scales)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+REQUEUE = 75
+"""The status of a run that is to be queued again, EX_TEMPFAIL of sysexits.h, unless another is asked for."""
+
 
 class Observer(Protocol):
     """Someone who watches a run; `cli` draws what it is told."""
@@ -61,7 +64,7 @@ class StopRequest:
     status: int | None = None
     reason: str = ""
     is_heard: bool = False
-    requeue_status: int = 75
+    requeue_status: int = REQUEUE
 
     def heed(self) -> None:
         """Raise GivenUp if somebody wishes to stop: for work that changes nothing until it is done."""
