@@ -11,7 +11,9 @@ from rnntool.cli import models, options
 from rnntool.errors import OptionError
 
 if TYPE_CHECKING:
+    from rnntool.config.adaptation import Choices
     from rnntool.score.perplexity import ScoredLine
+    from rnntool.score.scorer import Scorer
     from rnntool.text.nbest.lists import NbestList
     from rnntool.text.shards import Lines
     from rnntool.text.vocabulary import Vocabulary
@@ -75,6 +77,32 @@ def open_judge(
     from rnntool.score.perplexity import score_lines
 
     return LineJudge(scorer.vocabulary, lambda _, lines: next(score_lines(scorer, [lines])) if lines else [])
+
+
+def are_independent(scorer: Scorer, choices: Choices, shard: str | None) -> bool:
+    """Whether a line gets the same wherever it stands.
+
+    Raises:
+        OptionError: it does not, and `--shard` wants a part alone.
+    """
+    if not choices.stages and scorer.context == "reset":
+        return True
+    if shard is not None:
+        what = "adapts to the lines before" if choices.stages else "carries its context over line ends"
+        raise OptionError("--shard", f"the model {what}", "--context reset, and no adaptation")
+    return False
+
+
+def scored_lines(
+    scorer: Scorer, text: tuple[str, ...], wanted: Lines, *, batch_size: int
+) -> Iterator[list[ScoredLine]]:
+    """The wanted lines of all texts, which follow each other; a pipe's as they come."""
+    from rnntool.score.perplexity import score_lines
+    from rnntool.text.files import arriving, is_regular, read_lines
+
+    # A file's lines are not waited for, and always grouped alike.
+    lines = (line for path in text for line in read_lines(path))
+    return score_lines(scorer, arriving(wanted.of(lines), batch_size, wait=all(is_regular(path) for path in text)))
 
 
 def judged_lines(

@@ -362,8 +362,8 @@ shard = option("--shard", metavar="I/N", help="Answer part I of N equal parts of
 """--shard I/N: as it was written, for `lines_of`; None if not given."""
 
 
-def lines_of(shard: str | None, paths: Sequence[str]) -> Lines:
-    """The lines that `--shard` means: all without it.
+def lines_of(shard: str | None, paths: Sequence[str], together: int = 1) -> Lines:
+    """The lines that `--shard` means: all without it.  A part begins at a multiple of `together` lines.
 
     Raises:
         OptionError: it has another form, or a text can be read only once.
@@ -371,7 +371,7 @@ def lines_of(shard: str | None, paths: Sequence[str]) -> Lines:
     """
     from rnntool.text.shards import Lines, parse_shard
 
-    return Lines() if shard is None else parse_shard(shard).lines_of(paths)
+    return Lines() if shard is None else parse_shard(shard).lines_of(paths, together)
 
 
 def temperature(help: str) -> Decorator:

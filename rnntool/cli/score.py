@@ -11,8 +11,6 @@ from rnntool.errors import OptionError
 
 if TYPE_CHECKING:
     from rnntool.score.perplexity import ScoredLine
-    from rnntool.score.scorer import Scorer
-    from rnntool.text.shards import Lines
     from rnntool.text.vocabulary import Vocabulary
 
 
@@ -69,7 +67,7 @@ def command(
         raise OptionError("--normalize", f"a {unit}'s log-probability has no length; leave out --{unit}s")
     if format is not None and shard is not None:
         raise OptionError("--shard", "is for lines; leave out --format")
-    wanted = options.lines_of(shard, text)
+    wanted = options.lines_of(shard, text, batch_size)
     if src or format is not None:
         judging.check_inputs(text, src)
         _check_independent("--src" if src else "--format", context, adaptation)
@@ -89,11 +87,9 @@ def command(
             scorer = models.unnormalize(opened, adapts=bool(choices.stages))
         else:
             scorer, _ = adapt(opened.scorer, choices, adaptation.fit)
-        if shard is not None and (choices.stages or scorer.context == "carry"):
-            what = "adapts to the lines before" if choices.stages else "carries its context over line ends"
-            raise OptionError("--shard", f"the model {what}", "--context reset, and no adaptation")
+        judging.are_independent(scorer, choices, shard)
         vocabulary = scorer.vocabulary
-        answers = _lines(scorer, text, wanted, batch_size)
+        answers = judging.scored_lines(scorer, text, wanted, batch_size=batch_size)
     number = wanted.first
     with report.output() as out:
         for scored in answers:
@@ -114,16 +110,6 @@ def _check_independent(which: str, context: str | None, adaptation: Wanted) -> N
     given = ["context"] * (context is not None) + [name for name in names if getattr(adaptation, name)]
     if given:
         raise OptionError(f"--{given[0]}", f"is for running text; with {which}, lines are independent of each other")
-
-
-def _lines(scorer: Scorer, text: tuple[str, ...], wanted: Lines, batch_size: int) -> Iterator[list[ScoredLine]]:
-    """The wanted lines of all texts, which follow each other."""
-    from rnntool.score.perplexity import score_lines
-    from rnntool.text.files import arriving, is_regular, read_lines
-
-    # A pipe's lines are answered as they come; a file's are not waited for, and always grouped alike.
-    lines = (line for path in text for line in read_lines(path))
-    return score_lines(scorer, arriving(wanted.of(lines), batch_size, wait=all(is_regular(path) for path in text)))
 
 
 def _record(number: int, line: ScoredLine, *, normalize: bool, as_json: bool) -> str:

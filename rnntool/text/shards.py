@@ -38,7 +38,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several parts that hold nearly the same number of lines.
+    """One of several parts that hold nearly the same number of lines, or of groups of lines.
 
     Args:
         number: which one, from 1.
@@ -48,8 +48,13 @@ class Shard:
     number: int
     count: int
 
-    def lines_of(self, paths: Sequence[str]) -> Lines:
+    def lines_of(self, paths: Sequence[str], together: int = 1) -> Lines:
         """Its lines, for which all are counted.
+
+        Args:
+            paths: the texts.
+            together: a part begins at a multiple of so many lines, so that lines that are computed side by side without
+                parts are so with them, and get the same last digits.
 
         Raises:
             OptionError: a text can be read only once.
@@ -61,7 +66,8 @@ class Shard:
                     "--shard", f"lines are counted first, and {shown(path)} can be read only once", "a file"
                 )
         total = sum(block.count(b"\n") for path in paths for block in read_blocks(path))
-        first, end = (total * n // self.count for n in (self.number - 1, self.number))
+        groups = -(-total // together)
+        first, end = (groups * n // self.count * together for n in (self.number - 1, self.number))
         return Lines(first, end if self.number < self.count else None)
 
 

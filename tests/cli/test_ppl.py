@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import re
+import select
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from rnntool import __version__
 from rnntool.text.vocabulary import read_vocabulary
-from tests.conftest import Finished, Run
+from tests.conftest import Finished, Run, Start
 
 JSON_KEYS = [
     "sentences", "tokens", "oov", "nll", "ppl", "ppl_excl_oov", "ppl1", "bits_per_token", "bits_per_char", "bits_per_byte",
@@ -153,6 +154,53 @@ def test_an_interval_holds_the_perplexity(run: Run, measure: Measure, toys: Path
     assert low < answer["ppl"] < high
     done = run("ppl", "-m", toys / "run", "--confidence", toys / "text.txt")
     assert done.out.startswith(f"ppl = {answer['ppl']:.2f} [{low:.2f}, {high:.2f}] | tokens:")
+
+
+@pytest.mark.parametrize("model", ["run", "trigram.arpa.gz"])
+def test_results_of_lines_add_up_to_that_of_the_text(run: Run, toys: Path, model: str) -> None:
+    texts = (toys / "text.txt", toys / "valid.txt")
+    total = parsed(run("ppl", "--json", "-m", toys / model, *texts).out.splitlines()[-1])
+    done = run("ppl", "--json", "--per-line", "-m", toys / model, *texts)
+    assert (done.status, done.err) == (0, "")
+    lines = [parsed(line) for line in done.out.splitlines()]
+    assert list(lines[0]) == [*JSON_KEYS[:-1], "sentence", "signature"]
+    assert [line["sentence"] for line in lines] == list(range(1, total["sentences"] + 1))
+    assert {line["sentences"] for line in lines} == {1}
+    for key in ("tokens", "oov", "words"):
+        assert sum(line[key] for line in lines) == total[key]
+    assert sum(line["nll"] for line in lines) == pytest.approx(total["nll"], rel=1e-6)
+
+
+def test_results_of_lines_say_which_line(run: Run, toys: Path, reset_model: Path) -> None:
+    plain = run("ppl", "--per-line", "-m", reset_model, toys / "text.txt").out.splitlines()
+    scores = run("score", "--normalize", "-m", reset_model, toys / "text.txt").out.splitlines()
+    for number, (line, score) in enumerate(zip(plain, scores, strict=True), 1):
+        assert re.match(rf"ppl = \d+\.\d\d \| tokens:\d+ \| oov:\d+ \| sentence:{number} \| eos:yes \|", line)
+        assert float(line.split()[2]) == pytest.approx(math.exp(-float(score)), abs=0.006)
+
+
+def test_each_line_gets_its_result_before_the_next_is_sent(start: Start, toys: Path) -> None:
+    (to_read, to_write), (results, giving) = os.pipe(), os.pipe()
+    running = start("ppl", "--per-line", "-m", toys / "run", stdin=to_read, stdout=giving)
+    os.close(to_read)
+    os.close(giving)
+    with open(to_write, "wb", buffering=0) as writer, open(results, "rb", buffering=0) as reader:
+        for number, line in enumerate((b"a rose\n", b"\n"), 1):
+            writer.write(line)
+            assert select.select([reader], [], [], 60)[0], f"nothing for {line!r}"
+            assert f" | sentence:{number} | ".encode() in reader.readline()
+    assert running.finish().status == 0
+
+
+def test_no_line_gives_no_result(run: Run, toys: Path) -> None:
+    done = run("ppl", "--per-line", "-m", toys / "run", stdin="")
+    assert (done.status, done.out, done.err) == (0, "", "")
+
+
+def test_an_interval_is_of_lines_and_not_of_one(run: Run, toys: Path) -> None:
+    done = run("ppl", "--per-line", "--confidence", "-m", toys / "run", toys / "text.txt")
+    assert done.status == 2
+    assert "--confidence: is an interval over lines" in done.err
 
 
 # --- what counts -----------------------------------------------------------------------------------------------------
