@@ -28,15 +28,16 @@ from rnntool.nn.precision import TILE
 BLOCK_BYTES = 32 << 20
 """Largest block of logits that exists at once."""
 
-PROBES = 8
-"""Rows, spread evenly, whose mean log Σ exp z is the guess c."""
+PROBES, PROBED = 8, 16
+"""Rows, spread evenly, whose mean log Σ exp z is the guess c: one of 16, but 8 at most."""
 
 SMALLEST_SUM, LARGEST_SUM = 1e-18, 1e18
 """Sums of exponentials between which no term that matters is lost."""
 
 GRAIN = 16
 """Rows are filled up to a multiple of this, since oneDNN makes a new kernel for every number of rows that it meets; and the
-columns of the product for U's gradient: 201 took 73 ms, 208 took 39 (704 rows, 10,000 words, one core with AVX2)."""
+columns of a product that gives the gradients of both U and b: 201 took 73 ms, 208 took 39 (704 rows, 10,000 words, one core
+with AVX2)."""
 
 PARTS = 32
 """Parts of a row of bfloat16 that are summed up separately."""
@@ -111,8 +112,8 @@ def softmax_loss(
         return h.sum(), h.sum(), torch.zeros_like(h)
     tile = _tile(h.device)
     width, more_words = h.shape[1], -vocab_size % tile
-    low_U = F.pad(U.to(dtype), (0, -width % tile, 0, more_words))
-    low_h = F.pad(h.to(dtype), (0, -width % tile, 0, -num_rows % GRAIN))
+    low_U = _filled(U.to(dtype), more_words, -width % tile)
+    low_h = _filled(h.to(dtype), -num_rows % GRAIN, -width % tile)
     shift = _guess(low_h, low_U[:vocab_size], b, runs)
     shifted = F.pad((b - shift).to(dtype), (0, more_words), value=-math.inf)
     ones = h.new_ones(num_rows) if weights is None else weights.to(h.dtype)
@@ -127,16 +128,7 @@ def softmax_loss(
         if penalty:
             scale = scale * (1 + 2 * penalty * (log_z[rows] + shift))[:, None]
         torch.mul((e @ low_U)[: len(scale), :width], scale, out=dh[rows])
-        # the last column, of ones before they are scaled, gives the gradient of b in the same product
-        columns = torch.cat([h[rows] * scale, scale], dim=1).to(dtype)
-        columns = F.pad(columns, (0, -columns.shape[1] % GRAIN, 0, len(e) - len(scale)))
-        both = (e.T @ columns)[:vocab_size]  # (V, H + 1)
-        if start == 0:
-            dU.copy_(both[:, :width])
-            db.copy_(both[:, width])
-        else:
-            dU += both[:, :width]
-            db += both[:, width]
+        _add_gradients(dU, db, e, h[rows], scale, is_first=start == 0)
         if direct is not None and direct.gradient is not None and sums is not None:
             right[rows], mean[rows] = sums.gather(1, targets[rows, None])[:, 0], sums.mean(dim=1)
             dz = e[: len(scale), :vocab_size] * scale
@@ -168,9 +160,43 @@ def _tile(device: torch.device) -> int:
     return TILE if device.type == "cuda" else 1
 
 
+def _filled(x: Tensor, rows: int, columns: int) -> Tensor:
+    """x with so many more rows and columns of zeros; x itself if there are none."""
+    return F.pad(x, (0, columns, 0, rows)) if rows or columns else x
+
+
+def _add_gradients(dU: Tensor, db: Tensor, e: Tensor, h: Tensor, scale: Tensor, *, is_first: bool) -> None:
+    """Add Σ_n s_n e_n h_nᵀ to dU (V, H), and Σ_n s_n e_n to db (V,).
+
+    Args:
+        dU: to be added to; to be set, if this is the first block.
+        db: likewise.
+        e: (n', V'), n and V or more, as products want it.
+        h: (n, H).
+        scale: s, (n, 1).
+        is_first: whether dU and db have no numbers yet.
+    """
+    (num_rows, width), vocab_size = h.shape, len(db)
+    kept = 0 if is_first else 1
+    if e.dtype is dU.dtype and e.device.type == "cpu":
+        of_words = e[:num_rows, :vocab_size].T
+        torch.addmm(dU, of_words, h * scale, beta=kept, out=dU)
+        torch.addmv(db, of_words, scale[:, 0], beta=kept, out=db)
+        return
+    # the last column, of ones before they are scaled, gives the gradient of b in the same product
+    columns = torch.cat([h * scale, scale], dim=1).to(e.dtype)
+    columns = F.pad(columns, (0, -columns.shape[1] % GRAIN, 0, len(e) - num_rows))
+    both = (e.T @ columns)[:vocab_size]  # (V, H + 1)
+    for sums, new in ((dU, both[:, :width]), (db, both[:, width])):
+        if is_first:
+            sums.copy_(new)
+        else:
+            sums += new
+
+
 def _guess(h: Tensor, U: Tensor, b: Tensor, runs: Runs | None) -> Tensor:
     """About what log Σ exp z is, one number."""
-    some = slice(None, None, max(1, len(h) // PROBES))
+    some = slice(None, None, max(PROBED, len(h) // PROBES))
     z = (h[some] @ U.T).to(b.dtype).add_(b)
     if runs is not None:
         sums = runs.at(some).sums(len(b))
