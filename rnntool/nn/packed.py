@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from rnntool.errors import OptionError
-from rnntool.nn.precision import has_bf16, largest_int8
+from rnntool.nn.precision import IN_FOURS, IN_TWOS, has_bf16, largest_int8
 
 PACKINGS = ("bf16", "int8")
 """What a matrix can be packed to."""
@@ -83,13 +83,13 @@ class _Int8(Packed):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__(weight)
-        scales, whole = _whole_numbers(weight, 127)  # (R, 1), (R, C)
+        scales, whole = _whole_numbers(weight, IN_FOURS)  # (R, 1), (R, C)
         self._scales = scales[:, 0].contiguous()
         self._zeros = torch.zeros(len(weight), dtype=torch.int32)
         self._weight = torch.ops.onednn.qlinear_prepack(whole.to(torch.int8), None)
 
     def product(self, x: Tensor) -> Tensor:
-        scales, whole = _whole_numbers(x, 127)
+        scales, whole = _whole_numbers(x, IN_FOURS)
         # n + 128, the kind of number that the instructions want
         shifted = whole.to(torch.int8).view(torch.uint8) ^ SIGN
         product: Tensor = torch.ops.onednn.qlinear_pointwise(
@@ -103,7 +103,7 @@ class _Int8InTwos(Packed):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__(weight)
-        scales, whole = _whole_numbers(weight, 90)
+        scales, whole = _whole_numbers(weight, IN_TWOS)
         zeros = torch.zeros(len(weight), dtype=torch.int64)
         with warnings.catch_warnings():  # torch would rather have no tensors of this kind; there is no other way yet
             warnings.simplefilter("ignore", UserWarning)
@@ -111,9 +111,9 @@ class _Int8InTwos(Packed):
             self._weight = torch.ops.quantized.linear_prepack(quantized, None)
 
     def product(self, x: Tensor) -> Tensor:
-        scales, whole = _whole_numbers(x, 90)
+        scales, whole = _whole_numbers(x, IN_TWOS)
         multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
-        product: Tensor = multiply(whole, 1.0, 90, self._weight)  # adds 90, and takes it off the sums
+        product: Tensor = multiply(whole, 1.0, IN_TWOS, self._weight)  # adds it, and takes it off the sums
         return product.mul_(scales)
 
 
@@ -139,9 +139,7 @@ def pack(weight: Tensor, packing: str) -> Packed:
         return _BFloat16(weight.detach())
     if weight.device.type != "cpu":
         raise OptionError("--precision", f"int8 is for processors, not for {weight.device}", "--precision bf16")
-    match largest_int8():
-        case 127:
-            return _Int8(weight.detach())
-        case 90:
-            return _Int8InTwos(weight.detach())
+    largest = largest_int8()
+    if largest:
+        return _Int8(weight.detach()) if largest == IN_FOURS else _Int8InTwos(weight.detach())
     raise OptionError("--precision", "this processor has no instructions for int8 (AVX2, VNNI)", "--precision fp32")

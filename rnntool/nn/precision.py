@@ -22,6 +22,10 @@ PRECISIONS = ("auto", "fp32", "bf16")
 TILE = 8
 """Of products on a GPU all sides are filled up to a multiple of this, without which numbers are loaded one by one."""
 
+IN_FOURS, IN_TWOS = 127, 90
+"""`largest_int8` where one instruction sums four products in 32 bits (VNNI), and where it sums two in 16 (AVX2), the one
+factor being from 0 to 180: 2 · 180 · 90 < 2¹⁵."""
+
 
 def product_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The dtype of products in training: bfloat16 where the device computes it natively.
@@ -62,19 +66,15 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def largest_int8() -> int:
-    """How large whole numbers may be whose products the processor sums by itself without overflow; 0 if it does not.
-
-    127 where one instruction sums four products in 32 bits (VNNI); 90 where one sums two in 16 (AVX2), the one factor from
-    0 to 180: 2 · 180 · 90 < 2¹⁵.
-    """
+    """How large whole numbers may be whose products the processor sums by itself without overflow; 0 if it does not."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return 0
     if torch.cpu._is_vnni_supported():
-        return 127
+        return IN_FOURS
     has_kernels = "x86" in torch.backends.quantized.supported_engines and hasattr(
         torch.ops.quantized, "linear_with_input_q_dq_qweight_dq_output_fp32"
     )
-    return 90 if has_kernels and torch.cpu._is_avx2_supported() else 0
+    return IN_TWOS if has_kernels and torch.cpu._is_avx2_supported() else 0
 
 
 @cache
