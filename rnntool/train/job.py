@@ -123,7 +123,8 @@ def _check_settings(run: RunDirectory, job: Job) -> None:
     try:
         if different := differences(read_settings(run.config), job.settings):
             what = f"holds another run: {'; '.join(different)}"
-            trouble = TrainingError(run.path, what, "--force, to begin again in its place")
+            hint = f"--config {run.config}, to go on with that one; --force, to begin again in its place"
+            trouble = TrainingError(run.path, what, hint)
     except InputError as error:
         trouble = InputError(error.where, error.what, "--force, to begin again in its place")
     if trouble is None:

@@ -457,8 +457,18 @@ def test_another_configuration_is_refused_with_both_values(train: Train, here: P
         1,
         "",
         "rnntool train: run: holds another run: --arch was lstm:8, is gru:8; --dropout-embed was 0.0, is 0.1; "
-        "--lr was 0.003, is 0.02\ntry: --force, to begin again in its place\n",
+        "--lr was 0.003, is 0.02\n"
+        "try: --config run/config.toml, to go on with that one; --force, to begin again in its place\n",
     )
+    assert_same(here / "run", trained)
+
+
+def test_a_run_goes_on_by_the_settings_that_it_holds(train: Train, here: Path, trained: Path) -> None:
+    """As another version may have to, whose defaults are others."""
+    shutil.copytree(trained, here / "run")
+    done = train("--config run/config.toml -o run")
+    assert (done.status, done.out) == (0, "")
+    assert done.err.startswith("already finished: ")
     assert_same(here / "run", trained)
 
 
