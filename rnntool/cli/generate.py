@@ -152,10 +152,10 @@ def _check(
 
 def _prompts(text: tuple[str, ...]) -> Iterator[list[str]]:
     """The lines of all texts in groups: those of a pipe as they come, so that each is answered before the next."""
-    from rnntool.text.files import arriving, is_regular, read_lines
+    from rnntool.text.files import arriving_from, read_lines
 
     lines = (line for path in text for line in read_lines(path))
-    return arriving(lines, PROMPTS_TOGETHER, wait=all(is_regular(path) for path in text))
+    return arriving_from(text, lines, PROMPTS_TOGETHER)
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------

@@ -98,11 +98,10 @@ def scored_lines(
 ) -> Iterator[list[ScoredLine]]:
     """The wanted lines of all texts, which follow each other; a pipe's as they come."""
     from rnntool.score.perplexity import score_lines
-    from rnntool.text.files import arriving, is_regular, read_lines
+    from rnntool.text.files import arriving_from, read_lines
 
-    # A file's lines are not waited for, and always grouped alike.
     lines = (line for path in text for line in read_lines(path))
-    return score_lines(scorer, arriving(wanted.of(lines), batch_size, wait=all(is_regular(path) for path in text)))
+    return score_lines(scorer, arriving_from(text, wanted.of(lines), batch_size))
 
 
 def judged_lines(
@@ -113,13 +112,13 @@ def judged_lines(
     Raises:
         InputError: there are more or fewer sources than lines.
     """
-    from rnntool.text.files import arriving, is_regular, read_lines, shown
+    from rnntool.text.files import arriving_from, read_lines, shown
     from rnntool.text.parallel import Parallel
 
     lines = ((f"{shown(path)}:{n}", line) for path in text for n, line in enumerate(read_lines(path), 1))
     beside = Parallel(src)
     pairs = ((beside.take(where), line) for where, line in lines)
-    for group in arriving(wanted.of(pairs), batch_size, wait=all(is_regular(path) for path in text)):
+    for group in arriving_from(text, wanted.of(pairs), batch_size):
         yield judge.scored([source for source, _ in group], [line for _, line in group])
     if wanted.reach_the_end:
         beside.end()
@@ -135,12 +134,12 @@ def judged_lists(
     Raises:
         InputError: a list cannot be read, or has no source.
     """
-    from rnntool.text.files import arriving, is_regular
+    from rnntool.text.files import arriving_from
     from rnntool.text.nbest.forms import read_nbest
     from rnntool.text.parallel import Parallel
 
     beside = Parallel(src) if src else None
-    for lists in arriving(read_nbest(text, form), TOGETHER, wait=all(is_regular(path) for path in text)):
+    for lists in arriving_from(text, read_nbest(text, form), TOGETHER):
         sources, lines = [], []
         for nbest in lists:
             source = "" if beside is None else beside.take(f"the list of id {nbest.id} in {nbest.source}")

@@ -91,8 +91,7 @@ def command(
         **adapts,
     }
     write = _Writer(signature, scorer.vocabulary.unit, as_json=json)
-    # Where a line knows those before it, each text begins anew.
-    together = [text] if judging.are_independent(scorer, choices, shard) else [(path,) for path in text]
+    is_one_text = judging.are_independent(scorer, choices, shard)
 
     def tally_of(line: ScoredLine) -> Tally:
         return line.tally() if unk == "count" else line.tally().without_oov()
@@ -100,7 +99,8 @@ def command(
     with report.output() as out:
         if per_line:
             number = itertools.count(wanted.first + 1)
-            for paths in together:
+            # where a line knows those before it, each text begins anew
+            for paths in [text] if is_one_text else [(path,) for path in text]:
                 for scored in judging.scored_lines(scorer, paths, wanted, batch_size=batch_size):
                     out.write("".join(write.result(tally_of(line), {"sentence": next(number)}) for line in scored))
                     out.flush()

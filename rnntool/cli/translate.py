@@ -326,13 +326,13 @@ def _groups(text: tuple[str, ...], prefix: str | None, wanted: Lines) -> Iterato
     Raises:
         InputError: there are more or fewer prefixes than lines.
     """
-    from rnntool.text.files import arriving, is_regular, read_lines, shown
+    from rnntool.text.files import arriving_from, read_lines, shown
     from rnntool.text.parallel import Parallel
 
     lines = ((f"{shown(path)}:{n}", line) for path in text for n, line in enumerate(read_lines(path), 1))
     prefixes = None if prefix is None else Parallel([prefix])
     read = (_Read(where, line, "" if prefixes is None else prefixes.take(where)) for where, line in lines)
-    yield from arriving(wanted.of(read), TOGETHER, wait=all(is_regular(path) for path in text))
+    yield from arriving_from(text, wanted.of(read), TOGETHER)
     if prefixes is not None and wanted.reach_the_end:
         prefixes.end()
 

@@ -236,6 +236,11 @@ def arriving(items: Iterable[T], size: int, *, wait: bool) -> Iterator[list[T]]:
     return _full_groups(items, size) if wait else _Arrivals(items, size).groups()
 
 
+def arriving_from(paths: Iterable[str], items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """What is read from texts, in groups of at most `size`: a pipe's as it comes, that of files always grouped alike."""
+    return arriving(items, size, wait=all(is_regular(path) for path in paths))
+
+
 def _full_groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
     group: list[T] = []
     try:
