@@ -71,6 +71,19 @@ def test_the_fused_loss_is_its_reference(text: str, weighted: bool, smoothing: f
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("numbers", [1, 9, 100])
+@pytest.mark.parametrize("text", ["class", "class:2"])
+def test_classes_are_computed_some_at_a_time(text: str, numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnntool.nn.output.classes.BLOCK_NUMBERS", numbers)
+    built = layer(text)
+    h, targets, weights = rows(70)
+    ours = all_of(built, built.loss(h, targets, weights=weights, smoothing=0.1, dtype=torch.float64), h)
+    monkeypatch.undo()
+    theirs = all_of(built, built.loss(h, targets, weights=weights, smoothing=0.1, dtype=torch.float64), h)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+
+
 @pytest.mark.parametrize("text", DRAWN)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("is_sparse", [False, True])

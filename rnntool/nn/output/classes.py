@@ -15,8 +15,12 @@ from torch import Tensor, nn
 
 from rnntool.config.output import frequencies
 from rnntool.nn.output import fused
-from rnntool.nn.output.direct import Ragged, Runs
+from rnntool.nn.output.direct import Runs
 from rnntool.nn.output.layer import ExactLayer
+from rnntool.nn.output.ragged import Ragged
+
+BLOCK_NUMBERS = 1 << 20
+"""Most logits of words within classes that exist at once."""
 
 
 class ClassSoftmax(ExactLayer):
@@ -115,7 +119,7 @@ class ClassSoftmax(ExactLayer):
         U, b, class_U, class_b = parameters
         own = self._class_of[targets]
         class_dU, class_db = torch.empty_like(class_U), torch.empty_like(class_b)
-        loss, nll, dh = fused.softmax_loss(
+        loss, class_nll, dh = fused.softmax_loss(
             h,
             class_U,
             class_b,
@@ -128,82 +132,87 @@ class ClassSoftmax(ExactLayer):
             runs=runs,
         )
         order = own.argsort(stable=True)
-        ragged = None if runs is None else self._direct_within(runs, own, order)
-        direct = None if ragged is None else ragged.sums.clone()
-        within = self._within(h[order], self._sorted(U), self._sorted(b), own, order, weights, smoothing, direct)
-        log_z, spread, some_dh, dU, db = within
+        shares = h.new_ones(len(h)) if weights is None else weights.to(h.dtype)
+        nll, spread, some_dh, dU, db = self._within(
+            h[order],
+            self._sorted(U),
+            self._sorted(b),
+            targets[order],
+            shares=shares[order],
+            smoothing=smoothing,
+            runs=None if runs is None else runs.at(order),
+        )
         dh.index_add_(0, order, some_dh)
-        dU, db = self._by_id(dU), self._by_id(db)
-        # the targets' own part, for all rows at once
-        U_y, hit = U[targets], h.new_full((len(h),), 1 - smoothing) if weights is None else (1 - smoothing) * weights
-        each = torch.empty_like(log_z).index_copy_(0, order, log_z) - torch.linalg.vecdot(h, U_y) - b[targets]
-        if runs is not None and runs.gradient is not None and ragged is not None and direct is not None:
-            right = ragged.first + self._place[targets[order]]
-            each.index_add_(0, order, ragged.sums[right], alpha=-1)
-            direct.index_add_(0, right, hit[order], alpha=-1)
-            for places in ragged.places.unbind(dim=1):
-                runs.gradient.add(places, direct)
-        dh.addcmul_(U_y, hit[:, None], value=-1)
-        dU.index_add_(0, targets, h * hit[:, None], alpha=-1)
-        db.index_add_(0, targets, hit, alpha=-1)
-        losses = (1 - smoothing) * each + smoothing * torch.empty_like(spread).index_copy_(0, order, spread)
-        loss = loss + (losses.sum() if weights is None else losses @ weights)
-        return loss, nll + each.sum(), [dh, dU, db, class_dU, class_db]
+        losses = (1 - smoothing) * nll + smoothing * spread
+        gradients = [dh, self._by_id(dU), self._by_id(db), class_dU, class_db]
+        return loss + losses @ shares[order], class_nll + nll.sum(), gradients
 
     def _within(
         self,
         h: Tensor,
         U: Tensor,
         b: Tensor,
-        own: Tensor,
-        order: Tensor,
-        weights: Tensor | None,
+        targets: Tensor,
+        *,
+        shares: Tensor,
         smoothing: float,
-        direct: Tensor | None,
+        runs: Runs | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The words within each row's class, all but what falls to the target; rows and words class by class.
+        """The words within each row's class; rows and words class by class.
 
-        What `direct` adds to the logits, row after row, is overwritten by the gradient of these.
+        Classes are small and many, so that calls count: only the products are made class by class.
+
+        Args:
+            h: (N, H).
+            U: (V, H).
+            b: (V,).
+            targets: ids, (N,).
+            shares: of each row in the loss, (N,).
+            smoothing: as for `loss`.
+            runs: direct weights, if there are any.
 
         Returns:
-            log Σ exp z and that less the mean of z, (N,) each; and the gradients of h, U and b.
+            −log P(target) and the mean −log P of the class's words, (N,) each; and the gradients of h, U and b.
         """
-        column = (len(h), 1)
-        top, sums, spread = h.new_empty(column), h.new_empty(column), h.new_zeros(column)
-        share = h.new_ones(column) if weights is None else weights[order, None].to(h.dtype)
+        nll, spread = h.new_empty(len(h)), h.new_zeros(len(h))
         dh, dU, db = torch.empty_like(h), torch.zeros_like(U), torch.zeros_like(b)
-        parts = list(self._parts(own))
-        logits: Iterator[Tensor] | None = None
-        if direct is not None:
-            shapes = [(rows.stop - rows.start, words.stop - words.start) for rows, words in parts]
-            logits = (
-                z.view(shape) for z, shape in zip(torch.split(direct, [n * m for n, m in shapes]), shapes, strict=True)
-            )
-        counts = [rows.stop - rows.start for rows, _ in parts]
-        by_row = zip(*(torch.split(each, counts) for each in (h, dh, top, sums, share, spread)), strict=True)
-        # Classes are small and many, so that calls count: nothing is called here that can wait for all of them.
-        for (h_c, dh_c, top_c, sum_c, share_c, spread_c), (_, words) in zip(by_row, parts, strict=True):
-            U_c, b_c, dU_c, db_c = U[words], b[words], dU[words], db[words]
-            e = torch.addmm(b_c, h_c, U_c.T)
-            if logits is not None:
-                e = next(logits).add_(e)
+        # everything of a class is a view, taken for all classes in one call
+        upright_U, of_classes = torch.split(U.T, self.sizes, dim=1), torch.split(U, self.sizes)
+        dU_of_classes = torch.split(dU, self.sizes)
+        for rows, classes, counts in self._blocks(self._class_of[targets]):
+            own, share = self._class_of[targets[rows]], shares[rows]
+            lines = Ragged(self._sizes[own])
+            words = self._first[own][lines.row] + lines.column
+            z = b[words]
+            places = None
+            if runs is not None:
+                places = runs.starts[rows][lines.row] + (len(self.sizes) + words)[:, None]
+                z += runs.table[places].sum(dim=1)
+            shapes = [(count, self.sizes[c]) for c, count in zip(classes, counts, strict=True)]
+            parts = torch.split(z, [count * size for count, size in shapes])
+            z_of_classes = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+            h_of_classes, dh_of_classes = torch.split(h[rows], counts), torch.split(dh[rows], counts)
+            for c, z_c, h_c in zip(classes, z_of_classes, h_of_classes, strict=True):
+                z_c.addmm_(h_c, upright_U[c])
+            right = lines.first + self._place[targets[rows]]
+            nll[rows] = -z[right]
             if smoothing:
-                torch.mean(e, dim=1, keepdim=True, out=spread_c)
-            torch.amax(e, dim=1, keepdim=True, out=top_c)
-            torch.sum(e.sub_(top_c).exp_(), dim=1, keepdim=True, out=sum_c)
-            e.mul_(share_c / sum_c)
+                spread[rows] = -lines.sums(z) / lines.widths
+            log_z = lines.softmax_(z)
+            nll[rows] += log_z
+            spread[rows] += log_z
+            z.mul_(share[lines.row])
             if smoothing:
-                e.sub_(share_c, alpha=smoothing / e.shape[1])
-            torch.mm(e, U_c, out=dh_c)
-            torch.mm(e.T, h_c, out=dU_c)
-            torch.sum(e, dim=0, out=db_c)
-        log_z = (top + sums.log_())[:, 0]
-        return log_z, log_z - spread[:, 0], dh, dU, db
-
-    def _direct_within(self, runs: Runs, own: Tensor, order: Tensor) -> Ragged:
-        """Direct weights of the words within each row's class; rows class by class."""
-        classes = own[order]
-        return runs.at(order, len(self.sizes) + self._first[classes, None]).ragged(self._sizes[classes])
+                z.sub_((smoothing * share / lines.widths)[lines.row])
+            z[right] -= (1 - smoothing) * share
+            for c, z_c, h_c, dh_c in zip(classes, z_of_classes, h_of_classes, dh_of_classes, strict=True):
+                torch.mm(z_c, of_classes[c], out=dh_c)
+                dU_of_classes[c].addmm_(z_c.T, h_c)
+            db.index_add_(0, words, z)
+            if runs is not None and runs.gradient is not None and places is not None:
+                for column in places.unbind(dim=1):
+                    runs.gradient.add(column, z)
+        return nll, spread, dh, dU, db
 
     def loss_reference(
         self,
@@ -234,6 +243,28 @@ class ClassSoftmax(ExactLayer):
             if num_rows:
                 yield slice(first_row, first_row + num_rows), slice(first_word, first_word + size)
             first_row, first_word = first_row + num_rows, first_word + size
+
+    def _blocks(self, own: Tensor) -> Iterator[tuple[slice, list[int], list[int]]]:
+        """Rows by class, whose classes `own` (N,) are, some at a time, so that their logits are not too many.
+
+        Returns:
+            Where the rows are, the classes that they are of, and how many are of each; a class with many may come again.
+        """
+        classes: list[int] = []
+        counts: list[int] = []
+        first = numbers = 0
+        for c, count in enumerate(torch.bincount(own, minlength=len(self.sizes)).tolist()):
+            most = max(1, BLOCK_NUMBERS // self.sizes[c])
+            for done in range(0, count, most):
+                some = min(most, count - done)
+                if classes and numbers + some * self.sizes[c] > BLOCK_NUMBERS:
+                    yield slice(first, first + sum(counts)), classes, counts
+                    first, numbers, classes, counts = first + sum(counts), 0, [], []
+                classes.append(c)
+                counts.append(some)
+                numbers += some * self.sizes[c]
+        if classes:
+            yield slice(first, first + sum(counts)), classes, counts
 
     def _sorted(self, rows: Tensor) -> Tensor:
         """What is one for every word, class by class."""

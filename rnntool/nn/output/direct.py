@@ -75,21 +75,6 @@ class DirectWeights(nn.Module):
         return torch.stack(starts, dim=2), stream[kept : kept + longest].T.contiguous()
 
 
-@dataclass(frozen=True)
-class Ragged:
-    """What is added to the logits of n rows of unequal widths, one row after the other.
-
-    Args:
-        sums: of the runs' numbers, (W,).
-        places: in the table, that each is the sum of, (W, N − 1).
-        first: where each row begins, (n,).
-    """
-
-    sums: Tensor
-    places: Tensor
-    first: Tensor
-
-
 class TableGradient:
     """The gradient of a table, collected run by run.
 
@@ -171,13 +156,6 @@ class Runs:
         for starts in others:
             sums += runs.index_select(0, starts)
         return sums
-
-    def ragged(self, widths: Tensor) -> Ragged:
-        """The same for rows of unequal widths, (n,); not differentiable."""
-        first = widths.cumsum(0) - widths
-        inside = torch.arange(int(widths.sum()), device=widths.device) - first.repeat_interleave(widths)
-        places = self.starts.repeat_interleave(widths, dim=0) + inside[:, None]
-        return Ragged(self.table[places].sum(dim=1), places, first)
 
 
 def _places(starts: Tensor, width: int) -> Tensor:

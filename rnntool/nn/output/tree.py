@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from rnntool.config.output import frequencies
 from rnntool.nn.output.direct import Runs
 from rnntool.nn.output.layer import ExactLayer
+from rnntool.nn.output.ragged import Ragged
 
 BLOCK_NUMBERS = 8 << 20
 """Most numbers of gathered rows that exist at once."""
@@ -135,11 +136,9 @@ class TreeSoftmax(ExactLayer):
 
     def _ways(self, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The ways to all targets, one after the other: for each step the row it is of, its node and its sign."""
-        lengths = self._lengths[targets]
-        rows = torch.repeat_interleave(lengths)
-        first = lengths.cumsum(0) - lengths
-        steps = torch.arange(len(rows), device=rows.device) + (self._starts[targets] - first)[rows]
-        return rows, self._nodes[steps], self._signs[steps]
+        ways = Ragged(self._lengths[targets])
+        steps = self._starts[targets][ways.row] + ways.column
+        return ways.row, self._nodes[steps], self._signs[steps]
 
     def _blocks(self, h: Tensor, targets: Tensor) -> list[slice]:
         """The rows in blocks whose ways are not too many."""
