@@ -61,4 +61,4 @@ class Reader(nn.Module):
         if self.is_reversed:
             memory = reorder(memory, order)
         mask = mask_of(lengths, len(ids))  # (B, S)
-        return memory.transpose(0, 1) * mask[:, :, None], mask, summary
+        return (memory.transpose(0, 1) * mask[:, :, None]).contiguous(), mask, summary

@@ -1,8 +1,9 @@
-"""Matrices in few bits, for products with few rows.
+"""Matrices prepared for products with few rows, in few bits if that is wanted.
 
 One token of one stream reads every weight once, so it takes as long as memory takes to deliver them: half as many bytes,
 half the time.  A `Packed` stands where a weight stands in `x @ weight.T`, so that a cell's own `step` uses it unchanged.
 
+    fp32    all of it, in the order that the processor's product wants, instead of being brought into it every time
     bf16    8 of float32's 24 bits of each number
     int8    w ≈ s_w · n, with one scale s_w for each row of the matrix, and x ≈ s_x · m, one for each row of x, with whole
             numbers |n|, |m| up to 127, or 90 without VNNI (`largest_int8`); the sums of their products are exact, so that
@@ -11,6 +12,7 @@ half the time.  A `Packed` stands where a weight stands in `x @ weight.T`, so th
 
 from __future__ import annotations
 
+import platform
 import warnings
 from abc import ABC, abstractmethod
 
@@ -18,9 +20,9 @@ import torch
 from torch import Tensor
 
 from rnntool.errors import OptionError
-from rnntool.nn.precision import IN_FOURS, IN_TWOS, has_bf16, largest_int8
+from rnntool.nn.precision import IN_FOURS, IN_TWOS, X86, has_bf16, largest_int8
 
-PACKINGS = ("bf16", "int8")
+PACKINGS = ("fp32", "bf16", "int8")
 """What a matrix can be packed to."""
 
 SIGN = 0x80
@@ -60,6 +62,20 @@ class Packed(ABC):
     def __rmatmul__(self, x: Tensor) -> Tensor:
         """The same as an operator."""
         return self.product(x)
+
+
+class _Float32(Packed):
+    """In the layout that oneDNN multiplies with, which one row alone has nothing of."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__(weight)
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
+
+    def product(self, x: Tensor) -> Tensor:
+        if len(x) == 1:
+            return x @ self._whole.T
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, None, "none", [], "")
+        return product
 
 
 class _BFloat16(Packed):
@@ -123,23 +139,35 @@ def _whole_numbers(rows: Tensor, most: int) -> tuple[Tensor, Tensor]:
     return scales, (rows / scales).round_()
 
 
+def is_packable(packing: str, device: torch.device) -> bool:
+    """Whether the device computes with it by itself; with float32, whether it has an order of its own for that."""
+    if packing == "bf16":
+        return has_bf16(device)
+    if device.type != "cpu":
+        return False
+    if packing == "int8":
+        return largest_int8() > 0
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_onednn and platform.machine() in X86
+
+
 def pack(weight: Tensor, packing: str) -> Packed:
     """A float32 matrix (R, C), packed.
 
     Args:
         weight: on its device.
-        packing: one of `PACKINGS`.
+        packing: one of `PACKINGS`, fp32 only where `is_packable`.
 
     Raises:
         OptionError: the device does not compute with it natively.
     """
+    weight = weight.detach()
+    if is_packable(packing, weight.device):
+        if packing == "int8":
+            return _Int8(weight) if largest_int8() == IN_FOURS else _Int8InTwos(weight)
+        return _Float32(weight) if packing == "fp32" else _BFloat16(weight)
     if packing == "bf16":
-        if not has_bf16(weight.device):
-            raise OptionError("--precision", f"{weight.device} does not compute in bfloat16 by itself")
-        return _BFloat16(weight.detach())
+        raise OptionError("--precision", f"{weight.device} does not compute in bfloat16 by itself")
     if weight.device.type != "cpu":
         raise OptionError("--precision", f"int8 is for processors, not for {weight.device}", "--precision bf16")
-    largest = largest_int8()
-    if largest:
-        return _Int8(weight.detach()) if largest == IN_FOURS else _Int8InTwos(weight.detach())
     raise OptionError("--precision", "this processor has no instructions for int8 (AVX2, VNNI)", "--precision fp32")

@@ -22,6 +22,9 @@ PRECISIONS = ("auto", "fp32", "bf16")
 TILE = 8
 """Of products on a GPU all sides are filled up to a multiple of this, without which numbers are loaded one by one."""
 
+X86 = ("x86_64", "AMD64")
+"""What systems call processors of this kind."""
+
 IN_FOURS, IN_TWOS = 127, 90
 """`largest_int8` where one instruction sums four products in 32 bits (VNNI), and where it sums two in 16 (AVX2), the one
 factor being from 0 to 180: 2 · 180 · 90 < 2¹⁵."""
@@ -67,7 +70,7 @@ def has_bf16(device: torch.device) -> bool:
 
 def largest_int8() -> int:
     """How large whole numbers may be whose products the processor sums by itself without overflow; 0 if it does not."""
-    if platform.machine() not in ("x86_64", "AMD64"):
+    if platform.machine() not in X86:
         return 0
     if torch.cpu._is_vnni_supported():
         return IN_FOURS
@@ -82,9 +85,7 @@ def _processor_has_bf16() -> bool:
     """oneDNN says yes on every x86 with AVX-512, where it may only emulate it, and still has no LSTM on some."""
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
-    if platform.machine() in ("x86_64", "AMD64") and not (
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    ):
+    if platform.machine() in X86 and not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return False
     one = torch.ones(1, 1, 1, dtype=torch.bfloat16)
     weights = [torch.ones(4, 1, dtype=torch.bfloat16)] * 2

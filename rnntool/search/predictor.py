@@ -23,7 +23,7 @@ from torch import Tensor
 from rnntool.models.network import Network
 from rnntool.models.packed import PackedNetwork
 from rnntool.nn.cells.cell import State
-from rnntool.nn.packed import PACKINGS
+from rnntool.nn.packed import PACKINGS, is_packable
 from rnntool.search.drawing import allow, largest
 from rnntool.search.ngram import NgramPart
 
@@ -62,7 +62,7 @@ def together(parts: Sequence[Prefixes]) -> Prefixes:
     return Prefixes(torch.cat([part.last for part in parts]), tuple(torch.cat(tensors) for tensors in states))
 
 
-PRECISIONS = ("fp64", "fp32", *PACKINGS)
+PRECISIONS = ("fp64", *PACKINGS)
 """What products are computed in."""
 
 
@@ -93,7 +93,8 @@ class Predictor:
                 self.models.append(each)
                 continue
             network = copy.deepcopy(each).requires_grad_(False).to(self.device, dtype)
-            self.models.append(PackedNetwork(network, precision) if precision in PACKINGS else network)
+            is_packed = dtype is torch.float32 and (precision != "fp32" or is_packable("fp32", self.device))
+            self.models.append(PackedNetwork(network, precision) if is_packed else network)
         self.log_weights = torch.tensor(weights, dtype=dtype, device=self.device).log()
         self.eos_id = eos_id
         self._widths = [len(model.state0(1)) for model in self.models]

@@ -9,8 +9,7 @@ from rnntool.config.arch import FORMS
 from rnntool.config.network import NetworkConfig
 from rnntool.models.network import Network, build_network
 from rnntool.models.packed import PackedNetwork
-from rnntool.nn.packed import PACKINGS
-from rnntool.nn.precision import has_bf16, largest_int8
+from rnntool.nn.packed import PACKINGS, is_packable
 
 V = 50
 
@@ -29,8 +28,8 @@ def network(arch: str, output: str, direct: str = "none") -> Network:
 @pytest.mark.parametrize("output", ["full", "adaptive:10,30"])
 @pytest.mark.parametrize("cell", FORMS)
 def test_ten_tokens_are_predicted_alike(cell: str, output: str, packing: str) -> None:
-    """Distributions that differ by less than 0.02 nats in Kullback-Leibler divergence, of entropies near 3."""
-    if not (has_bf16(torch.device("cpu")) if packing == "bf16" else largest_int8()):
+    """Less than 0.02 nats of Kullback-Leibler divergence, 10⁻⁵ with fp32, between distributions of entropies near 3."""
+    if not is_packable(packing, torch.device("cpu")):
         pytest.skip(f"this processor does not compute in {packing} by itself")
     exact = network(f"{cell}:2x16", output, direct="500:3" if cell == "gru" else "none")
     low = PackedNetwork(exact, packing)
@@ -40,5 +39,5 @@ def test_ten_tokens_are_predicted_alike(cell: str, output: str, packing: str) ->
         p, theirs = exact.step(tokens, theirs)
         torch.testing.assert_close(q.exp().sum(dim=1), torch.ones(3))
         divergence = (p.exp() * (p - q)).sum(dim=1)
-        assert divergence.abs().max() < 0.02
-        assert not torch.equal(p, q)
+        assert divergence.abs().max() < (1e-5 if packing == "fp32" else 0.02)
+        assert packing == "fp32" or not torch.equal(p, q)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rnntool.nn.packed import PACKINGS, Packed, pack
-from rnntool.nn.precision import has_bf16, largest_int8
+from rnntool.nn.packed import PACKINGS, Packed, is_packable, pack
 
-ERRORS = {"bf16": 4e-3, "int8": 1.5e-2}
-"""Of a product of normal numbers, relative to its norm: 2⁻⁸, and steps of 1/127 of a row's largest, about 3 σ, in both
-factors."""
+ERRORS = {"fp32": 1e-6, "bf16": 4e-3, "int8": 1.5e-2}
+"""Of a product of normal numbers, relative to its norm: 16 · 2⁻²⁴, 2⁻⁸, and steps of 1/127 of a row's largest, about 3 σ,
+in both factors."""
 
 
 def packed(weight: torch.Tensor, packing: str) -> Packed:
-    if not (has_bf16(torch.device("cpu")) if packing == "bf16" else largest_int8()):
+    if not is_packable(packing, torch.device("cpu")):
         pytest.skip(f"this processor does not compute in {packing} by itself")
     return pack(weight, packing)
 

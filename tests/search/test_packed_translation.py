@@ -51,7 +51,7 @@ def test_every_product_of_a_step_is_packed(
     for module in (link, recurrent, packed_models):
         monkeypatch.setattr(module, "pack", lambda weight, packing: Whole(weight))
     found = []
-    for precision in ("fp32", "bf16"):
+    for precision in ("fp64", "bf16"):
         translator = Translator([network], [1.0], eos_id=EOS, source_ends=[EOS], precision=precision)
         begun = translator.read(SOURCES)
         Whole.num_products = 0

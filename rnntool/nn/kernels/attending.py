@@ -149,7 +149,7 @@ class _Attending(torch.autograd.Function):
         for t in reversed(range(T)):
             put(zero, torch.mul(d_o, slope[t], out=delta[t]), d_seen)
             d_context[t] = d_seen[:, H:]
-            d_alpha = (memory @ d_seen[:, H:, None])[:, :, 0]
+            d_alpha = (d_seen[:, None, H:] @ memory.transpose(1, 2))[:, 0]  # memory @ column takes nine times as long
             d_energy = torch.ops.aten._softmax_backward_data(d_alpha, alpha[t], 1, alpha.dtype)
             d_query[t] = add_slopes(d_energy[:, None], query2[t][:, None], keys2, d_keys, d_v)[:, 0]
             reached = reached + d_seen[:, :H]
