@@ -1,4 +1,4 @@
-"""A network prepared to predict one token after the other, its matrices in few bits."""
+"""A network prepared to predict one token after the other, its matrices packed."""
 
 from __future__ import annotations
 

@@ -168,6 +168,7 @@ def pack(weight: Tensor, packing: str) -> Packed:
         return _Float32(weight) if packing == "fp32" else _BFloat16(weight)
     if packing == "bf16":
         raise OptionError("--precision", f"{weight.device} does not compute in bfloat16 by itself")
+    assert packing == "int8"
     if weight.device.type != "cpu":
         raise OptionError("--precision", f"int8 is for processors, not for {weight.device}", "--precision bf16")
     raise OptionError("--precision", "this processor has no instructions for int8 (AVX2, VNNI)", "--precision fp32")

@@ -133,7 +133,7 @@ class ClassSoftmax(ExactLayer):
         )
         order = own.argsort(stable=True)
         shares = h.new_ones(len(h)) if weights is None else weights.to(h.dtype)
-        nll, spread, some_dh, dU, db = self._within(
+        losses, nll, some_dh, dU, db = self._within(
             h[order],
             self._sorted(U),
             self._sorted(b),
@@ -143,7 +143,6 @@ class ClassSoftmax(ExactLayer):
             runs=None if runs is None else runs.at(order),
         )
         dh.index_add_(0, order, some_dh)
-        losses = (1 - smoothing) * nll + smoothing * spread
         gradients = [dh, self._by_id(dU), self._by_id(db), class_dU, class_db]
         return loss + losses @ shares[order], class_nll + nll.sum(), gradients
 
@@ -172,19 +171,19 @@ class ClassSoftmax(ExactLayer):
             runs: direct weights, if there are any.
 
         Returns:
-            −log P(target) and the mean −log P of the class's words, (N,) each; and the gradients of h, U and b.
+            The smoothed loss and −log P(target), (N,) each; and the gradients of h, U and b.
         """
-        nll, spread = h.new_empty(len(h)), h.new_zeros(len(h))
+        own, place = self._class_of[targets], self._place[targets]
+        losses, nll = h.new_empty(len(h)), h.new_empty(len(h))
         dh, dU, db = torch.empty_like(h), torch.zeros_like(U), torch.zeros_like(b)
         # everything of a class is a view, taken for all classes in one call
         upright_U, of_classes = torch.split(U.T, self.sizes, dim=1), torch.split(U, self.sizes)
         dU_of_classes = torch.split(dU, self.sizes)
-        for rows, classes, counts in self._blocks(self._class_of[targets]):
-            own, share = self._class_of[targets[rows]], shares[rows]
-            lines = Ragged(self._sizes[own])
-            words = self._first[own][lines.row] + lines.column
+        for rows, classes, counts in self._blocks(own):
+            share = shares[rows]
+            lines = Ragged(self._sizes[own[rows]])
+            words = self._first[own[rows]][lines.row] + lines.column
             z = b[words]
-            places = None
             if runs is not None:
                 places = runs.starts[rows][lines.row] + (len(self.sizes) + words)[:, None]
                 z += runs.table[places].sum(dim=1)
@@ -194,13 +193,12 @@ class ClassSoftmax(ExactLayer):
             h_of_classes, dh_of_classes = torch.split(h[rows], counts), torch.split(dh[rows], counts)
             for c, z_c, h_c in zip(classes, z_of_classes, h_of_classes, strict=True):
                 z_c.addmm_(h_c, upright_U[c])
-            right = lines.first + self._place[targets[rows]]
-            nll[rows] = -z[right]
+            right = lines.first + place[rows]
+            aim = right_z = z[right]  # aim: what z is on average under the smoothed target
             if smoothing:
-                spread[rows] = -lines.sums(z) / lines.widths
+                aim = (1 - smoothing) * right_z + smoothing * lines.sums(z) / lines.widths
             log_z = lines.softmax_(z)
-            nll[rows] += log_z
-            spread[rows] += log_z
+            losses[rows], nll[rows] = log_z - aim, log_z - right_z
             z.mul_(share[lines.row])
             if smoothing:
                 z.sub_((smoothing * share / lines.widths)[lines.row])
@@ -209,10 +207,10 @@ class ClassSoftmax(ExactLayer):
                 torch.mm(z_c, of_classes[c], out=dh_c)
                 dU_of_classes[c].addmm_(z_c.T, h_c)
             db.index_add_(0, words, z)
-            if runs is not None and runs.gradient is not None and places is not None:
+            if runs is not None and runs.gradient is not None:
                 for column in places.unbind(dim=1):
                     runs.gradient.add(column, z)
-        return nll, spread, dh, dU, db
+        return losses, nll, dh, dU, db
 
     def loss_reference(
         self,

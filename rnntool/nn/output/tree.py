@@ -86,9 +86,9 @@ class TreeSoftmax(ExactLayer):
         del starts
         nll = []
         for rows in self._blocks(h, targets):
-            where, nodes, signs = self._ways(targets[rows])
-            z = torch.linalg.vecdot(h[rows][where], self.weight[nodes]) + self.bias[nodes]
-            nll.append(h.new_zeros(len(targets[rows])).index_add(0, where, F.softplus(-signs * z)))
+            ways, nodes, signs = self._ways(targets[rows])
+            z = torch.linalg.vecdot(h[rows][ways.row], self.weight[nodes]) + self.bias[nodes]
+            nll.append(ways.sums(F.softplus(-signs * z)))
         return torch.cat(nll) if nll else h.sum(dim=1)
 
     def differentiate(
@@ -109,14 +109,14 @@ class TreeSoftmax(ExactLayer):
         dh, dU, db = torch.empty_like(h), torch.zeros_like(U), torch.zeros_like(b)
         nll = h.new_zeros(len(h))
         for rows in self._blocks(h, targets):
-            where, nodes, signs = self._ways(targets[rows])
-            some_h, some_U = h[rows][where], U[nodes]
+            ways, nodes, signs = self._ways(targets[rows])
+            some_h, some_U = h[rows][ways.row], U[nodes]
             z = signs * (torch.linalg.vecdot(some_h, some_U) + b[nodes])
-            nll[rows] = z.new_zeros(len(targets[rows])).index_add(0, where, F.softplus(-z))
+            nll[rows] = ways.sums(F.softplus(-z))
             dz = -signs * torch.sigmoid(-z)
             if weights is not None:
-                dz *= weights[rows][where]
-            dh[rows] = torch.zeros_like(h[rows]).index_add_(0, where, some_U * dz[:, None])
+                dz *= weights[rows][ways.row]
+            dh[rows] = ways.sums(some_U * dz[:, None])
             dU.index_add_(0, nodes, some_h * dz[:, None])
             db.index_add_(0, nodes, dz)
         return (nll.sum() if weights is None else nll @ weights), nll.sum(), [dh, dU, db]
@@ -134,11 +134,11 @@ class TreeSoftmax(ExactLayer):
         assert not smoothing
         return super().loss_reference(h, targets, weights=weights)
 
-    def _ways(self, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The ways to all targets, one after the other: for each step the row it is of, its node and its sign."""
+    def _ways(self, targets: Tensor) -> tuple[Ragged, Tensor, Tensor]:
+        """The ways to all targets, and the node and the sign of each step."""
         ways = Ragged(self._lengths[targets])
         steps = self._starts[targets][ways.row] + ways.column
-        return ways.row, self._nodes[steps], self._signs[steps]
+        return ways, self._nodes[steps], self._signs[steps]
 
     def _blocks(self, h: Tensor, targets: Tensor) -> list[slice]:
         """The rows in blocks whose ways are not too many."""
