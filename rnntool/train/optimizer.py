@@ -77,6 +77,8 @@ class PlainSGD(Optimizer):
     def step(self, divisor: float | Tensor) -> None:
         """As `Optimizer.step`."""
         rate: Any = -self.lr / divisor
+        if isinstance(rate, Tensor) and rate.device.type == "cpu":
+            rate = float(rate)  # which multiplies gradients on their way
         weights: list[Tensor] = []
         gradients: list[Tensor] = []
         for p in self.parameters:

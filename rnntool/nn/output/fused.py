@@ -16,6 +16,7 @@ Products may be of lower precision than sums and statistics, which have that of 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,8 +45,46 @@ UPRIGHT = 1 << 20
 9.7 ms in place of 10.6 (560 rows, 1,074 words, 128 wide; one core with AVX2), 7.6 of 9.5 (48 rows, 5,789 words, 200 wide),
 but a block past the cache more, 185 of 149 (700 rows, 10,000 words)."""
 
-PARTS = 32
-"""Parts of a row of bfloat16 that are summed up separately."""
+BESIDE = 2
+"""Columns beside U in a processor's bfloat16 products that hold b, rounded, and what rounding lost: b apart would be
+written to the whole block before the product is added to it."""
+
+FEWEST_PARTS = 16
+"""Columns beside them, at least, that are one for a part of the words each, so that the product with e sums up the parts.
+The sums are rounded to bfloat16, many of them together to less."""
+
+DEPTH = 32
+"""What is summed in a processor's bfloat16 products is filled up to a multiple of this, as its tiles are: 704 rows and
+10,000 words take 2.2 ms with 224, 2.9 with 208 (one thread with AMX)."""
+
+BITS = 1 / math.log(2)
+"""Of a nat.  A processor's bfloat16 logits are in bits, since torch's 2^x is faster than its e^x: the loss takes 18 ms, not
+22 to 24 (700 rows, 10,000 words, 200 wide, one thread with AMX)."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What the products of a softmax take, filled up as they want it.
+
+    Args:
+        h: (N', H').
+        U: (V', H').
+        b: less c, (V',); None where U has it in columns that h has ones for.
+        shift: c.
+        parts: the columns of U that count words, in parts; None if there are none.
+        bits: of a nat, if h and b are multiplied by them, so that logits are in bits; else 1.
+    """
+
+    h: Tensor
+    U: Tensor
+    b: Tensor | None
+    shift: Tensor
+    parts: slice | None = None
+    bits: float = 1.0
+
+    def exp_(self, z: Tensor) -> Tensor:
+        """The exponentials of logits, where these stand."""
+        return z.exp_() if self.bits == 1 else z.exp2_()
 
 
 def rows_of_a_block(vocab_size: int, element_size: int) -> int:
@@ -115,25 +154,21 @@ def softmax_loss(
         dU.zero_()
         db.zero_()
         return h.sum(), h.sum(), torch.zeros_like(h)
-    tile = _tile(h.device)
-    width, more_words = h.shape[1], -vocab_size % tile
-    low_U = _filled(U.to(dtype), more_words, -width % tile)
-    grain = GRAIN if dtype is torch.bfloat16 or h.device.type != "cpu" else 1
-    low_h = _filled(h.to(dtype), -num_rows % grain, -width % tile)
-    shift = _guess(low_h, low_U[:vocab_size], b, runs)
-    shifted = F.pad((b - shift).to(dtype), (0, more_words), value=-math.inf)
+    width = h.shape[1]
+    factors = _factors(h, U, b, runs, dtype)
     ones = h.new_ones(num_rows) if weights is None else weights.to(h.dtype)
     log_z, dh = h.new_empty(num_rows), torch.empty_like(h)
     right, mean = h.new_zeros(num_rows), h.new_zeros(num_rows)  # direct weights: of the targets, and of all words
-    size = max(GRAIN, rows_of_a_block(vocab_size, low_U.element_size()) // GRAIN * GRAIN)
+    size = max(GRAIN, rows_of_a_block(vocab_size, factors.U.element_size()) // GRAIN * GRAIN)
     for start in range(0, num_rows, size):
         rows = slice(start, min(start + size, num_rows))
         direct = None if runs is None else runs.at(rows)
         sums = None if direct is None else direct.sums(vocab_size)
-        e, scale, log_z[rows] = _weighted(low_h[start : start + size], low_U, shifted, ones[rows], sums)
+        block = replace(factors, h=factors.h[start : start + size])
+        e, product, scale, log_z[rows] = _weighted(block, ones[rows], sums)
         if penalty:
-            scale = scale * (1 + 2 * penalty * (log_z[rows] + shift))[:, None]
-        torch.mul((e @ low_U)[: len(scale), :width], scale, out=dh[rows])
+            scale = scale * (1 + 2 * penalty * (log_z[rows] + factors.shift))[:, None]
+        torch.mul(product[: len(scale), :width], scale, out=dh[rows])
         _add_gradients(dU, db, e, h[rows], scale, is_first=start == 0)
         if direct is not None and direct.gradient is not None and sums is not None:
             right[rows], mean[rows] = sums.gather(1, targets[rows, None])[:, 0], sums.mean(dim=1)
@@ -142,7 +177,7 @@ def softmax_loss(
                 dz -= (smoothing / vocab_size) * ones[rows, None]
             dz.scatter_add_(1, targets[rows, None], (smoothing - 1) * ones[rows, None])
             direct.gradient.add_runs(direct.starts, dz)
-    log_z += shift
+    log_z += factors.shift
     U_y = U[targets]
     nll = log_z - torch.linalg.vecdot(h, U_y) - b[targets] - right
     losses = nll
@@ -161,6 +196,40 @@ def softmax_loss(
     return losses @ ones, nll.sum(), dh
 
 
+def _factors(h: Tensor, U: Tensor, b: Tensor, runs: Runs | None, dtype: torch.dtype) -> Factors:
+    """The factors of h (N, H) and U (V, H) in `dtype`, with a guess for c."""
+    (num_rows, width), vocab_size = h.shape, len(b)
+    if dtype is torch.bfloat16 and h.device.type == "cpu":
+        return _factors_with_columns(h, U, b, runs, dtype)
+    tile = _tile(h.device)
+    low_U = _filled(U.to(dtype), -vocab_size % tile, -width % tile)
+    low_h = _filled(h.to(dtype), -num_rows % (GRAIN if h.device.type != "cpu" else 1), -width % tile)
+    shift = _guess(low_h, low_U[:vocab_size], b, runs)
+    return Factors(low_h, low_U, F.pad((b - shift).to(dtype), (0, -vocab_size % tile), value=-math.inf), shift)
+
+
+def _factors_with_columns(h: Tensor, U: Tensor, b: Tensor, runs: Runs | None, dtype: torch.dtype) -> Factors:
+    """As `_factors`, with all that is to be added to logits and summed up in columns beside U."""
+    (num_rows, width), vocab_size = h.shape, len(b)
+    first = width + BESIDE
+    all_width = first + FEWEST_PARTS + -(first + FEWEST_PARTS) % DEPTH
+    low_h = h.new_zeros(num_rows + -num_rows % GRAIN, all_width, dtype=dtype)
+    low_h[:num_rows, :width] = h * BITS
+    low_U = U.new_empty(vocab_size, all_width, dtype=dtype)
+    low_U[:, :width] = U
+    low_U[:, width:] = 0
+    shift = _guess(low_h, low_U, b, runs, BITS)
+    low_h[:num_rows, width:first] = 1
+    rest = (b - shift) * BITS
+    for column in range(width, first):
+        low_U[:, column] = rest
+        rest -= low_U[:, column]
+    num_parts = all_width - first
+    for part in range(num_parts):
+        low_U[part::num_parts, first + part] = 1
+    return Factors(low_h, low_U, None, shift, slice(first, all_width), BITS)
+
+
 def _tile(device: torch.device) -> int:
     """What all sides of products are a multiple of."""
     return TILE if device.type == "cuda" else 1
@@ -177,7 +246,7 @@ def _add_gradients(dU: Tensor, db: Tensor, e: Tensor, h: Tensor, scale: Tensor, 
     Args:
         dU: to be added to; to be set, if this is the first block.
         db: likewise.
-        e: (n', V'), n and V or more, as products want it.
+        e: (n', V'), n and V or more, as products want it; finite.
         h: (n, H).
         scale: s, (n, 1).
         is_first: whether dU and db have no numbers yet.
@@ -200,81 +269,76 @@ def _add_gradients(dU: Tensor, db: Tensor, e: Tensor, h: Tensor, scale: Tensor, 
             sums += new
 
 
-def _guess(h: Tensor, U: Tensor, b: Tensor, runs: Runs | None) -> Tensor:
-    """About what log Σ exp z is, one number."""
+def _guess(h: Tensor, U: Tensor, b: Tensor, runs: Runs | None, bits: float = 1.0) -> Tensor:
+    """About what log Σ exp z is, one number, for h that is multiplied by `bits`."""
     some = slice(None, None, max(PROBED, len(h) // PROBES))
-    z = (h[some] @ U.T).to(b.dtype).add_(b)
+    z = (U @ h[some].T).T.to(b.dtype).div_(bits).add_(b)
     if runs is not None:
         sums = runs.at(some).sums(len(b))
         z[: len(sums)] += sums
     return z.logsumexp(dim=1).mean()
 
 
-def _weighted(h: Tensor, U: Tensor, b: Tensor, weights: Tensor, sums: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _weighted(factors: Factors, weights: Tensor, sums: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A block of logits turned into what, times a number for each row, is its weighted probabilities.
 
     Args:
-        h: (n, H).
-        U: (V, H).
-        b: (V,), less c.
+        factors: with h (n, H') of the block.
         weights: of the first rows, those that count, (m,).
         sums: what is added to the first logits of these rows; None for nothing.
 
     Returns:
-        e (n, V), zero in rows that do not count; the number of each row that does, (m, 1); and log Σ exp(z − c), (m,).
+        e (n, V'), its product with U (n, H'), the number of each row that counts, (m, 1), and log Σ exp(z − c) of it, (m,).
     """
-    normalize = normalizer_for(h.device)
+    normalize = normalizer_for(factors.h.device)
     if normalize is not None:
-        e = _logits(h, U, b, sums)
-        log_z = normalize(e, F.pad(weights.float(), (0, len(h) - len(weights))))[: len(weights)]
-        return e, torch.ones_like(weights)[:, None], log_z.to(weights.dtype)
-    e, s, log_z = _exponentials(h, U, b, len(weights), sums)
-    return e, (weights / s)[:, None], log_z
+        e = _logits(factors, sums)
+        log_z = normalize(e, F.pad(weights.float(), (0, len(e) - len(weights))))[: len(weights)]
+        return e, e @ factors.U, torch.ones_like(weights)[:, None], log_z.to(weights.dtype)
+    e, product, s, log_z = _exponentials(factors, len(weights), sums)
+    return e, product, (weights / s)[:, None], log_z
 
 
-def _logits(h: Tensor, U: Tensor, b: Tensor, sums: Tensor | None) -> Tensor:
-    """U h + b, (n, V), and `sums` where they are."""
-    if h.dtype is torch.float32 and h.device.type == "cpu" and len(h) * len(U) <= UPRIGHT:
+def _logits(factors: Factors, sums: Tensor | None) -> Tensor:
+    """U h + b, (n, V'), and `sums` where they are, in bits if the factors are."""
+    h, U, b = factors.h, factors.U, factors.b
+    if b is None:
+        z = h @ U.T
+    elif h.dtype is torch.float32 and h.device.type == "cpu" and len(h) * len(U) <= UPRIGHT:
         z = torch.addmm(b[:, None], U, h.T).T
     else:
         z = torch.addmm(b, h, U.T)
     if sums is not None:
-        z[: len(sums), : sums.shape[1]] += sums
+        z[: len(sums), : sums.shape[1]] += sums * factors.bits
     return z
 
 
-def _exponentials(h: Tensor, U: Tensor, b: Tensor, num_rows: int, sums: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _exponentials(factors: Factors, num_rows: int, sums: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Exponentials of a block of logits, so scaled that none overflows.
 
     Args:
-        h: (n, H).
-        U: (V, H).
-        b: (V,), less c.
+        factors: with h (n, H') of the block.
         num_rows: how many of the n rows count, the first.
         sums: what is added to the first logits of these rows; None for nothing.
 
     Returns:
-        e (n, V), zero in rows that do not count; the sum of each row that does, and log Σ exp(z − c) of these rows.
+        e (n, V'), its product with U (n, H'), the sum of each row that counts, and log Σ exp(z − c) of it.
     """
-    e = _logits(h, U, b, sums).exp_()
-    e[num_rows:] = 0
-    s = _row_sums(e[:num_rows])
+    e = factors.exp_(_logits(factors, sums))
+    product = e @ factors.U
+    s = _row_sums(e, product, factors.parts)[:num_rows]
     if e.device.type == "cpu" and float(s.min()) > SMALLEST_SUM and float(s.max()) < LARGEST_SUM:
-        return e, s, s.log()
-    z = _logits(h, U, b, sums)
+        return e, product, s, s.log()
+    z = _logits(factors, sums)
     top = z.amax(dim=1, keepdim=True)
-    e = z.sub_(top).exp_()
-    e[num_rows:] = 0
-    s = _row_sums(e[:num_rows])
-    return e, s, s.log() + top[:num_rows, 0]
+    e = factors.exp_(z.sub_(top))
+    product = e @ factors.U
+    s = _row_sums(e, product, factors.parts)[:num_rows]
+    return e, product, s, s.log() + top[:num_rows, 0] / factors.bits
 
 
-def _row_sums(e: Tensor) -> Tensor:
+def _row_sums(e: Tensor, product: Tensor, parts: slice | None) -> Tensor:
     """Σ_v e_v of each row, (n,), in float32 at least."""
-    if e.dtype is not torch.bfloat16:
-        return e.sum(dim=1)
-    # torch adds up in float32 and rounds the result, five times as fast as it converts to float32 first; many parts are
-    # rounded to less
-    whole = e.shape[1] // PARTS * PARTS
-    s = e[:, whole:].sum(dim=1, dtype=torch.float32)
-    return s.add_(e[:, :whole].view(len(e), PARTS, -1).sum(dim=2).sum(dim=1, dtype=torch.float32)) if whole else s
+    if parts is not None:
+        return product[:, parts].sum(dim=1, dtype=torch.float32)
+    return e.sum(dim=1, dtype=torch.promote_types(e.dtype, torch.float32))
