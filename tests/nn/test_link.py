@@ -159,8 +159,8 @@ def test_what_is_not_written_by_hand_is_left_to_autograd(arch: str, kind: str, i
 def test_by_hand_in_bfloat16_is_the_same_within_that_precision(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gated, "LOW_FROM", 0)
     decoder, link = linked(arch, "mlp", False, True)
-    decoder, link = decoder.float(), link.float()
     x, source = case(link)
+    decoder, link = decoder.float(), link.float()
     low = Source(*(t.float() if t.is_floating_point() else t for t in vars(source).values()))
     state = link.state0(low)
     ours, _ = link.run(decoder, x.float(), state, low, dtype=torch.bfloat16)
