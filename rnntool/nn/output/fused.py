@@ -282,7 +282,7 @@ def _add_gradients(dU: Tensor, db: Tensor, e: Tensor, h: Tensor, scale: Tensor, 
 def _guess(h: Tensor, U: Tensor, b: Tensor, runs: Runs | None, bits: float = 1.0) -> Tensor:
     """About what log Σ exp z is, one number, for h that is multiplied by `bits`."""
     some = slice(None, None, max(PROBED, len(h) // PROBES))
-    z = (U @ h[some].T).T.to(b.dtype).div_(bits).add_(b)
+    z = (U @ h[some].T).T.contiguous().to(b.dtype).div_(bits).add_(b)
     if runs is not None:
         sums = runs.at(some).sums(len(b))
         z[: len(sums)] += sums
