@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,6 +23,7 @@ class PackedNetwork:
 
     def __init__(self, network: Network, packing: str) -> None:
         self.network = network
+        self._low = torch.bfloat16 if packing == "bf16" else torch.float32  # of products where none is packed
         if network.link is None:
             self._weights = LinkWeights(network.decoder.packed(packing), None, None)
         else:
@@ -56,8 +58,8 @@ class PackedNetwork:
         return self.network.num_states
 
     def read(self, ids: Tensor, lengths: Tensor) -> tuple[Source, State]:
-        """As `Network.read`, in full precision."""
-        return self.network.read(ids, lengths)
+        """As `Network.read`, in bfloat16 if the others are."""
+        return self.network.read(ids, lengths, dtype=self._low)
 
     def step_with(self, tokens: Tensor, state: State, source: Source) -> tuple[Tensor, State, Tensor | None]:
         """As `Network.step_with`."""
