@@ -118,29 +118,29 @@ class _Attending(torch.autograd.Function):
         seen, query2 = a.new_empty(T, B, H + D), a.new_empty(T, B, len(v))  # [h; c], 2 W_q h
         o[0] = o0
         feed, ask, put = (product_adder(m.T, B, dtype) for m in (W_o, 2 * W_q, W))
-        keys2, zero, given = 2 * keys, a.new_zeros(len(v)), torch.empty_like(a[0])
+        zero, given = a.new_zeros(len(v)), torch.empty_like(a[0])
         for t in range(T):
             feed(a[t], o[t], given)
             seen[t, :, :H] = h = steps.forward(t, given)
             ask(zero, h, query2[t])
-            energy = energies_but_constant(query2[t][:, None], keys2, v)[:, 0].add_(off)
+            energy = energies_but_constant(query2[t][:, None], keys, v)[:, 0].add_(off)
             torch.softmax(energy, dim=1, out=alpha[t])
             seen[t, :, H:] = (alpha[t][:, None] @ memory)[:, 0]
             put(bias, seen[t], o[t + 1])
             o[t + 1].tanh_()
         ctx.steps, ctx.num_own, ctx.dtype = steps, num_own, dtype
-        ctx.save_for_backward(o, alpha, seen, query2, W_o, keys2, memory, W_q, v, W)
+        ctx.save_for_backward(o, alpha, seen, query2, W_o, keys, memory, W_q, v, W)
         return (o[1:], steps.h[-1].clone(), *steps.after)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor, *d_after: Tensor) -> tuple[Tensor | None, ...]:
-        o, alpha, seen, query2, W_o, keys2, memory, W_q, v, W = ctx.saved_tensors
+        o, alpha, seen, query2, W_o, keys, memory, W_q, v, W = ctx.saved_tensors
         steps, dtype = ctx.steps, ctx.dtype
         T, B, H = d_out.shape
         delta, d_context = torch.empty_like(d_out), alpha.new_empty(T, B, memory.shape[2])
         da, d_query = alpha.new_empty(T, B, len(W_o)), torch.empty_like(query2)  # that of q by 4 v
-        d_keys, d_v = torch.zeros_like(keys2), torch.zeros_like(v)
+        d_keys, d_v = torch.zeros_like(keys), torch.zeros_like(v)
         put, ask, feed = (product_adder(m, B, dtype) for m in (W, 4 * v[:, None] * W_q, W_o))
         zero, none, d_seen = alpha.new_zeros(len(W[0])), torch.zeros_like(o[0]), torch.empty_like(seen[0])
         slope = 1 - o[1:] * o[1:]
@@ -151,7 +151,7 @@ class _Attending(torch.autograd.Function):
             d_context[t] = d_seen[:, H:]
             d_alpha = (d_seen[:, None, H:] @ memory.transpose(1, 2))[:, 0]  # memory @ column takes nine times as long
             d_energy = torch.ops.aten._softmax_backward_data(d_alpha, alpha[t], 1, alpha.dtype)
-            d_query[t] = add_slopes(d_energy[:, None], query2[t][:, None], keys2, d_keys, d_v)[:, 0]
+            d_query[t] = add_slopes(d_energy[:, None], query2[t][:, None], keys, d_keys, d_v)[:, 0]
             reached = reached + d_seen[:, :H]
             ask(reached, d_query[t], reached)
             da[t], reached = steps.back(t, reached, none)
