@@ -17,7 +17,7 @@ def command(output: str, model: tuple[options.Model, ...]) -> None:
 
     MODEL is a run directory, whose best model is taken, or a model file, all of one run as a rule: the mean of networks
     that were trained apart predicts nothing; they are mixed by several -m instead.  A model counts WEIGHT times, or once.
-    The result has no metrics; ppl measures it.  Memory is that of a few models.
+    The result has no metrics; ppl measures it, or score --src if it translates.  Memory is that of a few models.
 
     Examples:
       rnntool average -o mean.rnn run/best.rnn run/last.rnn

@@ -73,7 +73,9 @@ def open_judge(
             batch_size=batch_size,
         )
         return LineJudge(pairs.vocabulary, pairs.scored)
-    scorer = models.open_models(named, threads=threads, device=device, context="reset", batch_size=batch_size).scorer
+    scorer = models.open_models(
+        named, threads=threads, device=device, context="reset", batch_size=batch_size, hint="--src FILE"
+    ).scorer
     from rnntool.score.perplexity import score_lines
 
     return LineJudge(scorer.vocabulary, lambda _, lines: next(score_lines(scorer, [lines])) if lines else [])
@@ -132,18 +134,19 @@ def judged_lists(
     The first list answers the first source, and so on; there may be more sources, which had no hypotheses.
 
     Raises:
-        InputError: a list cannot be read, or has no source.
+        InputError: a list cannot be read, or has no source; those before have been yielded.
     """
     from rnntool.text.files import arriving_from
     from rnntool.text.nbest.forms import read_nbest
     from rnntool.text.parallel import Parallel
 
     beside = Parallel(src) if src else None
-    for lists in arriving_from(text, read_nbest(text, form), TOGETHER):
-        sources, lines = [], []
-        for nbest in lists:
-            source = "" if beside is None else beside.take(f"the list of id {nbest.id} in {nbest.source}")
-            sources += [source] * len(nbest.hypotheses)
-            lines += [hypothesis.text for hypothesis in nbest.hypotheses]
+    pairs = (
+        (nbest, "" if beside is None else beside.take(f"the list of id {nbest.id} in {nbest.source}"))
+        for nbest in read_nbest(text, form)
+    )
+    for group in arriving_from(text, pairs, TOGETHER):
+        sources = [source for nbest, source in group for _ in nbest.hypotheses]
+        lines = [hypothesis.text for nbest, _ in group for hypothesis in nbest.hypotheses]
         scored = iter(judge.scored(sources, lines))
-        yield [(nbest, [next(scored) for _ in nbest.hypotheses]) for nbest in lists]
+        yield [(nbest, [next(scored) for _ in nbest.hypotheses]) for nbest, _ in group]

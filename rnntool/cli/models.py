@@ -138,6 +138,7 @@ def open_models(
     device: str,
     context: str | None = None,
     batch_size: int = 64,
+    hint: str = "rnntool translate",
 ) -> Opened:
     """Open what `-m` names; torch is imported if there is a network among it.
 
@@ -147,6 +148,7 @@ def open_models(
         device: for `compute.prepare`.
         context: `carry` or `reset` against what networks were trained for; None for what they were.
         batch_size: lines computed side by side.
+        hint: what models that translate are for.
 
     Raises:
         ModelError: a file is no model, or two do not go together.
@@ -158,7 +160,7 @@ def open_models(
     models = tuple(_open(each, place) for each in begun)
     if place is None and context == "carry":
         raise OptionError("--context", "n-grams do not reach over the end of a line; they can only reset")
-    scorers = _scorers(models, context, batch_size)
+    scorers = _scorers(models, context, batch_size, hint)
     names = [getattr(model, "name", each.path) for model, each in zip(models, begun, strict=True)]
     for name, model in zip(names, models, strict=True):
         report.detail(f"{name} {_described(model)}")
@@ -175,7 +177,9 @@ def _open(begun: Begun, place: torch.device | None) -> Model | NgramModel | Fore
     return load_forest(begun) if begun.is_forest else load_network(begun, place)
 
 
-def _scorers(models: Sequence[Model | NgramModel | Forest], context: str | None, batch_size: int) -> list[Scorer]:
+def _scorers(
+    models: Sequence[Model | NgramModel | Forest], context: str | None, batch_size: int, hint: str
+) -> list[Scorer]:
     """One for each model; n-grams bear the context of the first network beside them.
 
     Raises:
@@ -194,7 +198,7 @@ def _scorers(models: Sequence[Model | NgramModel | Forest], context: str | None,
         from rnntool.score.network import NetworkScorer
 
         if model.source_vocabulary is not None:
-            raise ModelError(model.name, "it reads a source, and is no language model", "rnntool translate")
+            raise ModelError(model.name, "it reads a source, and is no language model", hint)
         how = context or model.config.context
         scorers.append(NetworkScorer(model.network, model.vocabulary, how, batch_size=batch_size))
     return scorers

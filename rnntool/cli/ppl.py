@@ -70,7 +70,14 @@ def command(
         raise OptionError("--shard", "the perplexity of a part says nothing about the whole", "--per-line")
     wanted = options.lines_of(shard, text, batch_size)
     choices = adaptation.choices()
-    opened = models.open_models(model, threads=threads, device=device, context=context, batch_size=batch_size)
+    opened = models.open_models(
+        model,
+        threads=threads,
+        device=device,
+        context=context,
+        batch_size=batch_size,
+        hint="rnntool score --src FILE",
+    )
     from rnntool.score.perplexity import Bootstrap, Tally, grouped, score_lines
     from rnntool.text.files import read_lines, shown
 

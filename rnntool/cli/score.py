@@ -82,7 +82,9 @@ def command(
             answers = ([line for _, scored in group for line in scored] for group in lists)
     else:
         choices = adaptation.choices()
-        opened = models.open_models(model, threads=threads, device=device, context=context, batch_size=batch_size)
+        opened = models.open_models(
+            model, threads=threads, device=device, context=context, batch_size=batch_size, hint="--src FILE"
+        )
         if unnormalized:
             scorer = models.unnormalize(opened, adapts=bool(choices.stages))
         else:

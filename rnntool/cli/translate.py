@@ -262,7 +262,8 @@ def _check(
     if distinct and n_best is None:
         raise OptionError("--distinct", "goes with --n-best only")
     if min_length > max_length:
-        raise OptionError("--min-length", f"{min_length:g}, and --max-length {max_length:g} allows no more")
+        what = f"{min_length:g}, and --max-length {max_length:g} allows long lines no more"
+        raise OptionError("--min-length", what, f"--max-length {min_length:g}")
     if sample and beam is not None:
         raise OptionError("--beam", "searches; --sample draws")
     if sample and coverage_penalty:

@@ -229,7 +229,7 @@ class Translation:
         ranked: list[list[Target]] = [[] for _ in lines]
         for (row, each), coverage in zip(flat, coverages, strict=True):
             score = each.score(self.manner.length_penalty) + self.manner.coverage_penalty * (coverage or 0.0)
-            ranked[row].append(Target(self.vocabulary.decode(each.ids), each, score, (), coverage))
+            ranked[row].append(Target(self._text(self.vocabulary.decode(each.ids)), each, score, (), coverage))
         chosen = [(row, each) for row, some in enumerate(ranked) for each in self._chosen(some)]
         traces = self._traced(begun, chosen)
         finished: list[list[Target]] = [[] for _ in lines]
@@ -339,12 +339,16 @@ class Translation:
         attention = self._attention(encoded, traced)
         pieces, origins = self._pieces(encoded, target.continuation, attention)
         is_changed = pieces != self.vocabulary.spellings(target.continuation.ids)
-        text = self.vocabulary.join(pieces) if is_changed else target.text
+        text = self._text(self.vocabulary.join(pieces)) if is_changed else target.text
         log_probs = tuple(traced.log_probs.tolist()) if traced is not None and self.manner.has_features else ()
         aligned = None
         if self.manner.level and attention is not None:
             aligned = self._aligned(encoded, target.continuation, attention, pieces, origins)
         return Target(text, target.continuation, target.score, log_probs, target.coverage, aligned)
+
+    def _text(self, text: str) -> str:
+        """A target as a line: without the space of a piece that is nothing else, where that is the last."""
+        return text.strip(SPACES) if self.vocabulary.unit == "spm" else text
 
     def _attention(self, encoded: _Encoded, traced: _Traced | None) -> Tensor | None:
         """(J, I + 1)."""

@@ -103,6 +103,7 @@ def test_a_list_without_a_source_is_said(run: Run, toys: Path, tmp_path: Path) -
     done = run("rescore", "-m", toys / "deen", "--src", "src", stdin=LISTS)
     assert done.status == 1
     assert done.err == "rnntool rescore: src: 1 lines, and the list of id 1 in standard input is one more\n"
+    assert len(done.out.splitlines()) == 2  # those of id 0
 
 
 def test_no_lists_have_no_scores(run: Run, toys: Path) -> None:

@@ -66,11 +66,19 @@ def test_a_language_model_reads_no_source(run: Run, toys: Path) -> None:
     assert done.err.startswith(f"rnntool translate: {toys}/run/best.rnn: a language model, which reads no source")
 
 
-@pytest.mark.parametrize("command", ["ppl", "score", "generate"])
-def test_what_translates_is_no_language_model(run: Run, toys: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("ppl", "rnntool score --src FILE"),
+        ("score", "--src FILE"),
+        ("rescore", "--src FILE"),
+        ("generate", "rnntool translate"),
+    ],
+)
+def test_what_translates_is_no_language_model(run: Run, toys: Path, command: str, hint: str) -> None:
     done = run(command, "-m", toys / "ende", stdin="a rose\n")
     assert done.status == 1
-    assert "it reads a source, and is no language model\ntry: rnntool translate" in done.err
+    assert f"it reads a source, and is no language model\ntry: {hint}" in done.err
 
 
 def test_more_than_the_search_keeps_cannot_be_written(translate: Run) -> None:
@@ -209,7 +217,11 @@ def test_unknown_words_are_kept_banned_copied_or_looked_up(run: Run, toys: Path,
     ("words", "status", "message"),
     [
         (["--distinct"], 2, "--distinct: goes with --n-best only"),
-        (["--min-length", "3"], 2, "--min-length: 3, and --max-length 2 allows no more"),
+        (
+            ["--min-length", "3"],
+            2,
+            "--min-length: 3, and --max-length 2 allows long lines no more\ntry: --max-length 3",
+        ),
         (["--sample", "--beam", "4"], 2, "--beam: searches; --sample draws"),
         (["--sample", "--coverage-penalty", "1"], 2, "--coverage-penalty: is for a search; --sample draws"),
         (["--top-k", "4"], 2, "--top-k: is for drawing, with --sample only"),

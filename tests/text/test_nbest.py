@@ -54,7 +54,11 @@ def test_the_lines_of_an_id_are_one_list() -> None:
     assert first.where(first.hypotheses[1]) == "n:2"
 
 
-@pytest.mark.parametrize("lines", [MARIAN, [MOSES]], ids=["marian", "moses"])
+SPELLINGS = ["0 ||| ein mann ||| d= -1.50 lm= 1e-5 -13.34637312345678901 ||| -4.0"]
+"""Of numbers, as others may write them."""
+
+
+@pytest.mark.parametrize("lines", [MARIAN, [MOSES], SPELLINGS], ids=["marian", "moses", "spellings"])
 def test_what_is_read_is_what_is_written(lines: Sequence[str]) -> None:
     assert written(lines) == "".join(f"{line}\n" for line in lines)
 
@@ -179,6 +183,17 @@ def test_an_srilm_file_is_one_list() -> None:
     assert first.score == -205.5 + 8 * -12.25
     assert found.hypotheses[2].text == ""
     assert written(SRILM, "srilm") == "".join(f"{line}\n" for line in SRILM)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [("<s> the king </s>", "the king"), ("<s> </s>", ""), ("<s>", ""), ("a </s>", "a"), ("a <s> b", "a <s> b")],
+)
+def test_srilms_marks_are_kept_and_are_no_words(words: str, text: str) -> None:
+    for lines in (["-12.50 -2 3 " + words], ["NBestList1.0", f"(-7) {words}"]):
+        (found,) = lists(lines, "srilm")
+        assert found.hypotheses[0].text == text
+        assert written(lines, "srilm") == "".join(f"{line}\n" for line in lines)
 
 
 def test_decipher_lists_have_one_score_in_bytelogs() -> None:

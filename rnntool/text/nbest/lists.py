@@ -10,6 +10,27 @@ from rnntool.errors import InputError
 from rnntool.text.formats import quoted
 
 
+class Spelled(float):
+    """A number that is written as it was read.
+
+    Args:
+        spelling: what spells it.
+
+    Raises:
+        ValueError: it spells none.
+    """
+
+    __slots__ = ("spelling",)
+
+    def __new__(cls, spelling: str) -> Spelled:
+        """The number of a spelling."""
+        value = super().__new__(cls, spelling)
+        value.spelling = spelling
+        return value
+
+    spelling: str
+
+
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """One of the answers to one line of an input.
@@ -18,8 +39,10 @@ class Hypothesis:
         text: its words; blank if the answer is an empty line.
         features: name → one or more numbers, each the better the higher, in the order of the file.
         score: what the program that wrote the list made of them; None if the format has none.
-        between: other fields that stand before the features, as they are (Marian's alignments and scores of words).
-        after: other fields that stand after the score, as they are (Moses' alignments).
+        between: other fields that stand before the features, as they are (Marian's alignments and scores of words); in
+            SRILM's lists the mark before the words, if there is one.
+        after: other fields that stand after the score, as they are (Moses' alignments); in SRILM's lists the mark after
+            the words.
         rank: its number in the list, where the format has one, else 0.
         line: where it was read, from 1; 0 if it was not.
     """
@@ -79,7 +102,7 @@ def number(spelling: str, where: str, what: str, name: str = "") -> float:
         InputError: it spells none, or one that cannot be multiplied by a weight.
     """
     try:
-        value = float(spelling)
+        value: float = Spelled(spelling)
     except ValueError:
         value = math.nan
     if math.isfinite(value):
@@ -104,5 +127,5 @@ def words_of(text: str) -> list[str]:
 
 
 def spelled(value: float) -> str:
-    """The shortest decimal that is read as the same number; whole numbers without a point."""
-    return repr(value).removesuffix(".0")
+    """The number as it was read, else the shortest decimal that is read as the same; whole numbers without a point."""
+    return value.spelling if isinstance(value, Spelled) else repr(value).removesuffix(".0")

@@ -5,14 +5,15 @@
 
 The score of the first form is the one by which SRILM itself picks the best line, with its default weights 8 and 0:
 ascore + 8 · lscore + 0 · nwords.  A bytelog is in units of 1024 / 10000.5 nats.  Numbers are kept in their base, so
-that a list that is read and written is the same list.
+that a list that is read and written is the same list.  `<s>` before the words and `</s>` after them are marks, and no
+words: they are kept, and stand in no text.
 
 Source: SRILM 1.7.3, nbest-format(5), ngram(1) (-rescore-lmw, -rescore-wtw), Prob.h.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from rnntool.errors import InputError
@@ -25,6 +26,7 @@ COLUMNS = ("ascore", LSCORE, "nwords")
 DECIPHER = "NBestList1.0"
 DECIPHER_WITH_TIMES = "NBestList2.0"
 BYTELOG = "bytelog"
+BEGIN, END = "<s>", "</s>"
 
 
 def read(lines: Iterable[str], name: str) -> Iterator[NbestList]:
@@ -52,7 +54,7 @@ def _scored(line: str, where: str, line_number: int) -> Hypothesis:
         raise InputError(where, f"{len(words)} columns; a hypothesis is ascore lscore nwords word …")
     values = [number(word, where, column) for column, word in zip(COLUMNS, words, strict=False)]
     features = {column: (value,) for column, value in zip(COLUMNS, values, strict=True)}
-    return Hypothesis(" ".join(words[3:]), features, values[0] + LM_WEIGHT * values[1], line=line_number)
+    return _hypothesis(words[3:], features, values[0] + LM_WEIGHT * values[1], line_number)
 
 
 def _decipher(line: str, where: str, line_number: int) -> Hypothesis:
@@ -60,7 +62,15 @@ def _decipher(line: str, where: str, line_number: int) -> Hypothesis:
     if not (score.startswith("(") and score.endswith(")")):
         raise InputError(where, f"{quoted(score)} is no score in parentheses")
     value = number(score[1:-1], where, "score")
-    return Hypothesis(" ".join(words), {BYTELOG: (value,)}, value, line=line_number)
+    return _hypothesis(words, {BYTELOG: (value,)}, value, line_number)
+
+
+def _hypothesis(words: Sequence[str], features: Mapping[str, tuple[float, ...]], score: float, line: int) -> Hypothesis:
+    """Words, and the marks around them if they are there."""
+    first = int(words[:1] == [BEGIN])
+    last = len(words) - int(words[first:][-1:] == [END])
+    text = " ".join(words[first:last])
+    return Hypothesis(text, features, score, tuple(words[:first]), tuple(words[last:]), line=line)
 
 
 def write(nbest: NbestList) -> str:
@@ -74,5 +84,5 @@ def write(nbest: NbestList) -> str:
             scores = [f"({spelled(features[BYTELOG][0])})"]
         else:
             scores = [spelled(features[column][0]) for column in COLUMNS]
-        lines.append(" ".join([*scores, *words_of(hypothesis.text)]))
+        lines.append(" ".join([*scores, *hypothesis.between, *words_of(hypothesis.text), *hypothesis.after]))
     return "".join(f"{line}\n" for line in lines)
