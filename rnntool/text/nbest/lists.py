@@ -11,7 +11,7 @@ from rnntool.text.formats import quoted
 
 
 class Spelled(float):
-    """A number that is written as it was read.
+    """A number that is written as it was read, where that is not how we would spell it.
 
     Args:
         spelling: what spells it.
@@ -21,14 +21,13 @@ class Spelled(float):
     """
 
     __slots__ = ("spelling",)
+    spelling: str
 
     def __new__(cls, spelling: str) -> Spelled:
         """The number of a spelling."""
         value = super().__new__(cls, spelling)
         value.spelling = spelling
         return value
-
-    spelling: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +101,11 @@ def number(spelling: str, where: str, what: str, name: str = "") -> float:
         InputError: it spells none, or one that cannot be multiplied by a weight.
     """
     try:
-        value: float = Spelled(spelling)
+        value = float(spelling)
     except ValueError:
         value = math.nan
     if math.isfinite(value):
-        return value
+        return value if spelled(value) == spelling else Spelled(spelling)
     subject = f"{what} {quoted(name)}" if name else what
     hint = "sed 's/-inf/-1e9/g'" if value == -math.inf else ""
     raise InputError(where, f"the {subject} is {quoted(spelling)}, not a finite number", hint)
