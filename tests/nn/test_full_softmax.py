@@ -52,31 +52,21 @@ def test_the_fused_loss_is_its_reference(
         torch.testing.assert_close(one, other, rtol=close, atol=close)
 
 
-def test_products_in_bfloat16_are_near() -> None:
+@pytest.mark.parametrize(("longest", "close"), [(1, 0.01), (40, 0.05)], ids=["one guess", "own largest logits"])
+def test_products_in_bfloat16_are_near(longest: int, close: float) -> None:
     """bfloat16 has 8 bits: factors and logits are each off by up to 2⁻⁹, so a logit near 3 by 0.01 and a loss, whose
-    errors average out over rows, by less than 1 %; the gradient is rounded once more."""
+    errors average out over rows, by less than 1 %; the gradient is rounded once more.  Where rows are up to 40 times as
+    long, no guess of log Σ exp z fits all of them, and logits of 100 or so are off by more."""
     softmax = layer(16, 300, scale=0.5)
     h, targets, _ = rows(256, 16, 300)
+    h = h if longest == 1 else (h.detach() * torch.linspace(0, longest, 256)[:, None]).requires_grad_()
     ours = all_of(softmax, softmax.loss(h, targets, dtype=torch.bfloat16), h)
     theirs = all_of(softmax, softmax.loss_reference(h, targets), h)
     for one, other in zip(ours[:2], theirs[:2], strict=True):
         torch.testing.assert_close(one, other, rtol=2e-3, atol=0)
     for one, other in zip(ours[2:], theirs[2:], strict=True):
         assert one.dtype == torch.float32
-        assert (one - other).norm() < 0.01 * other.norm()
-
-
-def test_rows_whose_normalisers_are_far_apart_are_near_in_bfloat16_too() -> None:
-    """One guess fits none of them, so that their own largest logits are taken; these are off by 2⁻⁹ of 100 or so."""
-    softmax = layer(16, 300, scale=0.5)
-    h, targets, _ = rows(256, 16, 300)
-    h = (h.detach() * torch.linspace(0, 40, 256)[:, None]).requires_grad_()
-    ours = all_of(softmax, softmax.loss(h, targets, dtype=torch.bfloat16), h)
-    theirs = all_of(softmax, softmax.loss_reference(h, targets), h)
-    for one, other in zip(ours[:2], theirs[:2], strict=True):
-        torch.testing.assert_close(one, other, rtol=2e-3, atol=0)
-    for one, other in zip(ours[2:], theirs[2:], strict=True):
-        assert (one - other).norm() < 0.05 * other.norm()
+        assert (one - other).norm() < close * other.norm()
 
 
 @pytest.mark.parametrize("block_rows", [1, 64, 70, 128, 199, 200, 1000])

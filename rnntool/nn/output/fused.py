@@ -75,8 +75,8 @@ class Factors:
         U: (V', H').
         b: less c, (V',); None where U has it in columns that h has ones for.
         shift: c.
-        parts: the columns of U that count words, in parts; None if there are none.
-        bits: of a nat, if h and b are multiplied by them, so that logits are in bits; else 1.
+        parts: the columns of U that count words, in parts, where logits are in bits; None where they are in nats and
+            nothing counts.
     """
 
     h: Tensor
@@ -84,11 +84,18 @@ class Factors:
     b: Tensor | None
     shift: Tensor
     parts: slice | None = None
-    bits: float = 1.0
 
-    def exp_(self, z: Tensor) -> Tensor:
-        """The exponentials of logits, where these stand."""
-        return z.exp_() if self.bits == 1 else z.exp2_()
+    @property
+    def bits(self) -> float:
+        """What a nat of logits is here."""
+        return 1.0 if self.parts is None else BITS
+
+    def exponentials(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """e for logits (n, V'), where these stand; its product with U (n, H'); and its sums (n,), in float32 at least."""
+        e = z.exp_() if self.parts is None else z.exp2_()
+        product = e @ self.U
+        counted = e if self.parts is None else product[:, self.parts]
+        return e, product, counted.sum(dim=1, dtype=torch.promote_types(e.dtype, torch.float32))
 
 
 def rows_of_a_block(vocab_size: int, element_size: int) -> int:
@@ -237,7 +244,7 @@ def _factors_with_columns(h: Tensor, U: Tensor, b: Tensor, runs: Runs | None, dt
     num_parts = all_width - first
     for part in range(num_parts):
         low_U[part::num_parts, first + part] = 1
-    return Factors(low_h, low_U, None, shift, slice(first, all_width), BITS)
+    return Factors(low_h, low_U, None, shift, slice(first, all_width))
 
 
 def _tile(device: torch.device) -> int:
@@ -319,7 +326,7 @@ def _logits(factors: Factors, sums: Tensor | None) -> Tensor:
     else:
         z = torch.addmm(b, h, U.T)
     if sums is not None:
-        z[: len(sums), : sums.shape[1]] += sums * factors.bits
+        z[: len(sums), : sums.shape[1]].add_(sums, alpha=factors.bits)
     return z
 
 
@@ -334,21 +341,13 @@ def _exponentials(factors: Factors, num_rows: int, sums: Tensor | None) -> tuple
     Returns:
         e (n, V'), its product with U (n, H'), the sum of each row that counts, and log Σ exp(z − c) of it.
     """
-    e = factors.exp_(_logits(factors, sums))
-    product = e @ factors.U
-    s = _row_sums(e, product, factors.parts)[:num_rows]
-    if e.device.type == "cpu" and float(s.min()) > SMALLEST_SUM and float(s.max()) < LARGEST_SUM:
-        return e, product, s, s.log()
+    if factors.h.device.type == "cpu":  # no other device is asked whether the guess was good
+        e, product, s = factors.exponentials(_logits(factors, sums))
+        s = s[:num_rows]
+        if float(s.min()) > SMALLEST_SUM and float(s.max()) < LARGEST_SUM:
+            return e, product, s, s.log()
     z = _logits(factors, sums)
     top = z.amax(dim=1, keepdim=True)
-    e = factors.exp_(z.sub_(top))
-    product = e @ factors.U
-    s = _row_sums(e, product, factors.parts)[:num_rows]
+    e, product, s = factors.exponentials(z.sub_(top))
+    s = s[:num_rows]
     return e, product, s, s.log() + top[:num_rows, 0] / factors.bits
-
-
-def _row_sums(e: Tensor, product: Tensor, parts: slice | None) -> Tensor:
-    """Σ_v e_v of each row, (n,), in float32 at least."""
-    if parts is not None:
-        return product[:, parts].sum(dim=1, dtype=torch.float32)
-    return e.sum(dim=1, dtype=torch.promote_types(e.dtype, torch.float32))

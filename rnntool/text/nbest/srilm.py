@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from rnntool.errors import InputError
-from rnntool.text.formats import quoted
+from rnntool.text.formats import EOS, quoted
 from rnntool.text.nbest.lists import Hypothesis, NbestList, number, spelled, words_of
 
 LM_WEIGHT = 8.0
@@ -26,7 +26,7 @@ COLUMNS = ("ascore", LSCORE, "nwords")
 DECIPHER = "NBestList1.0"
 DECIPHER_WITH_TIMES = "NBestList2.0"
 BYTELOG = "bytelog"
-BEGIN, END = "<s>", "</s>"
+BOS = "<s>"
 
 
 def read(lines: Iterable[str], name: str) -> Iterator[NbestList]:
@@ -67,8 +67,8 @@ def _decipher(line: str, where: str, line_number: int) -> Hypothesis:
 
 def _hypothesis(words: Sequence[str], features: Mapping[str, tuple[float, ...]], score: float, line: int) -> Hypothesis:
     """Words, and the marks around them if they are there."""
-    first = int(words[:1] == [BEGIN])
-    last = len(words) - int(words[first:][-1:] == [END])
+    first = int(words[:1] == [BOS])
+    last = len(words) - int(words[first:][-1:] == [EOS])
     text = " ".join(words[first:last])
     return Hypothesis(text, features, score, tuple(words[:first]), tuple(words[last:]), line=line)
 
